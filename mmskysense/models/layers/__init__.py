@@ -1,0 +1,1 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.

@@ -1,0 +1,221 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""The table of sensors: the one place that knows bands, units and statistics.
+
+Everything that touches pixel values (loaders, tokenizers, preprocessors,
+the sample world, raster writers) asks this table, so a band order or a unit
+is written down once. Add a sensor with :func:`register_sensor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Unit(str, Enum):
+    """Physical meaning of the numbers in a sensor's files."""
+
+    DIGITAL_NUMBER_8BIT = '8-bit digital number (0 to 255)'
+    REFLECTANCE_X10000 = 'surface reflectance x 10000'
+    DECIBEL = 'backscatter in dB'
+
+
+@dataclass(frozen=True)
+class Band:
+    """One spectral or polarisation channel.
+
+    Args:
+        name: The data provider's name, for example ``'B8A'`` or ``'VV'``.
+        common_name: Colour or range name, for example ``'red'``.
+        wavelength: Centre wavelength in nanometres; ``None`` for radar.
+        aliases: Other spellings found in band descriptions of real files.
+    """
+
+    name: str
+    common_name: str = ''
+    wavelength: float | None = None
+    aliases: tuple[str, ...] = ()
+
+    def is_named(self, name: str) -> bool:
+        """Whether ``name`` denotes this band (case does not matter)."""
+        spellings = (self.name, self.common_name, *self.aliases)
+        return name.strip().lower() in {s.lower() for s in spellings if s}
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """The contract between the files of a sensor and the model.
+
+    Args:
+        name: Key used in configs and in dicts of tensors.
+        title: What a person calls it.
+        bands: Channels in the order in which the model expects them.
+        ground_sample_distance: Nominal pixel size in metres.
+        unit: Physical meaning of the file's numbers.
+        mean: Per-band mean in file units, for normalisation.
+        std: Per-band standard deviation in file units.
+        dtypes: NumPy dtype names that a file may have.
+        valid_range: Lowest and highest plausible value in file units.
+        nodata: Value that means "no measurement" when a file does not name
+            its own; ``None`` when the sensor has no convention.
+        merge: Stages (2, 3, 4) at whose entry adaptive patch merging halves
+            the resolution; the other transitions keep it (spec section 1).
+        default_bands: Names of three bands shown as red, green, blue.
+        statistics_source: Where ``mean`` and ``std`` come from.
+    """
+
+    name: str
+    title: str
+    bands: tuple[Band, ...]
+    ground_sample_distance: float
+    unit: Unit
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    dtypes: tuple[str, ...]
+    valid_range: tuple[float, float]
+    nodata: float | None = None
+    merge: tuple[int, ...] = ()
+    default_bands: tuple[str, ...] = field(default=())
+    statistics_source: str = ''
+
+    def __post_init__(self) -> None:
+        for what in ('mean', 'std'):
+            if len(getattr(self, what)) != len(self.bands):
+                raise ValueError(
+                    f"sensor '{self.name}': {what} has "
+                    f'{len(getattr(self, what))} values, expected one for '
+                    f'each of its {len(self.bands)} bands')
+        if not set(self.merge) <= {2, 3, 4}:
+            raise ValueError(
+                f"sensor '{self.name}': merge={self.merge} names stages that "
+                'do not exist; expected a subset of (2, 3, 4)')
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names of the bands in model order."""
+        return tuple(band.name for band in self.bands)
+
+    @property
+    def num_bands(self) -> int:
+        """Number of input channels of the sensor's tokenizer."""
+        return len(self.bands)
+
+    def band_index(self, name: str) -> int:
+        """Position of a band in model order.
+
+        Args:
+            name: Band name, common name or alias; case does not matter.
+
+        Raises:
+            KeyError: The sensor has no such band; the message lists them.
+        """
+        for index, band in enumerate(self.bands):
+            if band.is_named(name):
+                return index
+        raise KeyError(f"sensor '{self.name}' has no band '{name}'; it has "
+                       f"{', '.join(self.band_names)}")
+
+
+# Centre wavelengths: Sentinel-2A, ESA Sentinel-2 User Handbook (2015).
+_S2_BANDS = (
+    Band('B02', 'blue', 492.4, ('B2',)),
+    Band('B03', 'green', 559.8, ('B3',)),
+    Band('B04', 'red', 664.6, ('B4',)),
+    Band('B05', 'rededge1', 704.1, ('B5', 'rededge')),
+    Band('B06', 'rededge2', 740.5, ('B6',)),
+    Band('B07', 'rededge3', 782.8, ('B7',)),
+    Band('B08', 'nir', 832.8, ('B8',)),
+    Band('B8A', 'nir08', 864.7, ('B08A', 'rededge4')),
+    Band('B11', 'swir16', 1613.7, ('swir1',)),
+    Band('B12', 'swir22', 2202.4, ('swir2',)),
+)
+
+_SKYSENSE_STATISTICS = ('normalisation of the SkySense++ release, '
+                        'Sentinel-2 digital numbers and Sentinel-1 dB')
+
+SENSORS: dict[str, Sensor] = {
+    sensor.name: sensor
+    for sensor in (
+        Sensor(
+            name='hr_rgb',
+            title='high-resolution RGB',
+            bands=(Band('R', 'red', 660.0, ('B1_red', )),
+                   Band('G', 'green', 550.0), Band('B', 'blue', 480.0)),
+            ground_sample_distance=0.3,
+            unit=Unit.DIGITAL_NUMBER_8BIT,
+            mean=(123.675, 116.28, 103.53),
+            std=(58.395, 57.12, 57.375),
+            dtypes=('uint8', ),
+            valid_range=(0, 255),
+            merge=(2, 3, 4),
+            default_bands=('R', 'G', 'B'),
+            statistics_source='ImageNet'),
+        Sensor(
+            name='s2_l2a',
+            title='Sentinel-2 L2A',
+            bands=_S2_BANDS,
+            ground_sample_distance=10.0,
+            unit=Unit.REFLECTANCE_X10000,
+            mean=(884.30, 1144.16, 1297.47, 1624.91, 2194.64, 2422.21,
+                  2517.76, 2581.65, 2368.51, 1805.07),
+            std=(1155.15, 1183.63, 1368.11, 1370.27, 1355.55, 1416.51,
+                 1474.79, 1439.31, 1455.52, 1343.48),
+            dtypes=('uint16', 'int16', 'int32', 'float32', 'float64'),
+            valid_range=(-1000, 28000),
+            nodata=0,
+            default_bands=('B04', 'B03', 'B02'),
+            statistics_source=_SKYSENSE_STATISTICS),
+        Sensor(
+            name='s1_grd',
+            title='Sentinel-1 GRD',
+            bands=(Band('VV', 'co-polarised', None,
+                        ('gamma0_vv', 'sigma0_vv')),
+                   Band('VH', 'cross-polarised', None,
+                        ('gamma0_vh', 'sigma0_vh'))),
+            ground_sample_distance=10.0,
+            unit=Unit.DECIBEL,
+            mean=(-12.548, -20.192),
+            std=(5.257, 5.912),
+            dtypes=('float32', 'float64', 'int16'),
+            valid_range=(-70.0, 35.0),
+            default_bands=('VV', 'VH', 'VV'),
+            statistics_source=_SKYSENSE_STATISTICS),
+    )
+}
+
+
+def get_sensor(name: str) -> Sensor:
+    """Look a sensor up by name.
+
+    Raises:
+        KeyError: No such sensor; the message lists the known ones.
+    """
+    try:
+        return SENSORS[name]
+    except KeyError:
+        raise KeyError(
+            f"unknown sensor '{name}'; known: {', '.join(SENSORS)}. Register "
+            'your own with mmskysense.sensors.register_sensor') from None
+
+
+def get_sensors(names: Iterable[str]) -> tuple[Sensor, ...]:
+    """Look several sensors up, in the order given."""
+    return tuple(get_sensor(name) for name in names)
+
+
+def register_sensor(sensor: Sensor, force: bool = False) -> Sensor:
+    """Add a sensor to the table.
+
+    Args:
+        sensor: The new sensor.
+        force: Replace an existing entry of the same name.
+
+    Raises:
+        KeyError: The name is taken and ``force`` is false.
+    """
+    if sensor.name in SENSORS and not force:
+        raise KeyError(f"sensor '{sensor.name}' is already registered; pass "
+                       'force=True to replace it')
+    SENSORS[sensor.name] = sensor
+    return sensor
