@@ -1,0 +1,337 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""The one place that opens rasters, for training and for prediction."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
+
+from mmskysense.sensors import Sensor, Unit, get_sensor
+
+from .band_contract import (Grid, RasterContractError, check_dtype,
+                            check_values, select_bands)
+
+# GDAL handles are neither fork-safe nor thread-safe, so each thread of each
+# process keeps its own few.
+_MAX_HANDLES = 16
+_LOCAL = threading.local()
+# Handles inherited through a fork share a file offset with the parent: they
+# are parked, never used and never closed by the child.
+_INHERITED: list[OrderedDict] = []
+
+WindowLike = Window | tuple[int, int, int, int] | None
+
+
+def _signature(path: str) -> tuple:
+    """Identify the file's present content, so that a rewrite is noticed."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return (path, )  # a URL or a GDAL virtual path
+    return (path, stat.st_mtime_ns, stat.st_size)
+
+
+def _check_exists(path: str) -> None:
+    if path.startswith('/vsi') or '://' in path:
+        return
+    if not os.path.exists(path):
+        raise RasterContractError(
+            f'{path}: expected a raster file, found no such file; check the '
+            'data root, the index and the file suffix')
+    if os.path.isfile(path) and os.path.getsize(path) == 0:
+        raise RasterContractError(
+            f'{path}: expected a raster file, found 0 bytes; copy or download '
+            'it again')
+
+
+def open_raster(path: str) -> rasterio.DatasetReader:
+    """Open a raster, or hand out this thread's open handle of it.
+
+    Args:
+        path: Any path that GDAL reads.
+
+    Returns:
+        A dataset that stays owned by the cache: do not close it.
+
+    Raises:
+        RasterContractError: Missing, empty, or not a raster.
+    """
+    _check_exists(path)
+    handles = getattr(_LOCAL, 'handles', None)
+    if handles is None or _LOCAL.pid != os.getpid():
+        if handles is not None:
+            _INHERITED.append(handles)
+        handles = _LOCAL.handles = OrderedDict()
+        _LOCAL.pid = os.getpid()
+    key = _signature(path)
+    if key in handles:
+        handles.move_to_end(key)
+        return handles[key]
+    try:
+        with warnings.catch_warnings():
+            # PNG and JPEG chips have no georeference, and need none.
+            warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            dataset = rasterio.open(path)
+    except (RasterioError, OSError) as error:
+        raise RasterContractError(
+            f'{path}: expected a raster that GDAL can open, found '
+            f'{os.path.getsize(path) if os.path.exists(path) else "?"} bytes '
+            f'that it cannot ({_one_line(error, path)}); copy or download it '
+            'again') from error
+    handles[key] = dataset
+    while len(handles) > _MAX_HANDLES:
+        handles.popitem(last=False)[1].close()
+    return dataset
+
+
+def _one_line(error: Exception, path: str) -> str:
+    """What GDAL said, without repeating the path."""
+    cause = error.__cause__ or error
+    text = ' '.join(str(cause).split())
+    return text.replace(path, 'the file').strip(' .:')[:160]
+
+
+class RasterReader:
+    """Reads windows of one raster in the band order and unit of a sensor.
+
+    The file is opened on first use, once per process and thread, so a reader
+    can be pickled, sent to workers, or used on both sides of a fork.
+
+    A pixel is measured (``valid``) unless the file's mask or alpha band hides
+    it, or it holds the nodata value, NaN or infinity in any band. In 8-bit
+    imagery the nodata value must fill all bands, since 0 or 255 in one band
+    is also an ordinary colour (ours).
+
+    Args:
+        path: Raster file; anything that rasterio opens, PNG and JPEG too.
+        sensor: Name in the sensor table, a :class:`Sensor`, or None to read
+            all bands as they are, without checks.
+        bands: Which band is which, where the file does not say or is wrong:
+            names of all its bands in file order, or 1-based band numbers in
+            the order of the sensor.
+        scale: File values are multiplied by this to reach the sensor's unit;
+            ``'decibel'`` means 10 * log10(value) of linear power.
+        offset: Added after ``scale``.
+        nodata: Value that means "no measurement", in file values; replaces
+            the one in the file and the sensor's default.
+        check: Whether values are checked for the sensor's unit and range.
+
+    Raises:
+        RasterContractError: On first use, if the file is missing, empty,
+            not a raster, or contradicts the sensor table.
+    """
+
+    def __init__(self,
+                 path: str | os.PathLike,
+                 sensor: str | Sensor | None = None,
+                 bands: Sequence[str | int] | None = None,
+                 scale: float | str | None = None,
+                 offset: float | None = None,
+                 nodata: float | None = None,
+                 check: bool = True) -> None:
+        self.path = os.fspath(path)
+        self.sensor = get_sensor(sensor) if isinstance(sensor, str) else sensor
+        if isinstance(scale, str) and scale != 'decibel':
+            raise ValueError(f"scale must be a number or 'decibel', found "
+                             f"'{scale}'")
+        self.bands = None if bands is None else tuple(bands)
+        self.scale, self.offset = scale, offset
+        self.nodata = nodata
+        self.check = check
+        self._indexes: tuple[int, ...] | None = None
+
+    @property
+    def dataset(self) -> rasterio.DatasetReader:
+        """This thread's open rasterio dataset (owned by the cache)."""
+        return open_raster(self.path)
+
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        """1-based numbers of the bands that are read, in sensor order."""
+        if self._indexes is None:
+            dataset = self.dataset
+            colours = [colour.name for colour in dataset.colorinterp]
+            if self.sensor is None:
+                self._indexes = tuple(
+                    n for n, colour in enumerate(colours, 1)
+                    if colour != 'alpha')
+                if self.bands is not None:
+                    self._indexes = tuple(int(b) for b in self.bands)
+            else:
+                self._indexes = select_bands(self.path, self.sensor,
+                                             dataset.descriptions, colours,
+                                             self.bands)
+                check_dtype(
+                    self.path, self.sensor,
+                    dataset.dtypes[self._indexes[0] - 1],
+                    self.scale is not None or self.offset is not None)
+        return self._indexes
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.dataset.shape
+
+    @property
+    def crs(self) -> Any:
+        """Coordinate reference system (rasterio CRS) or None."""
+        return self.dataset.crs
+
+    @property
+    def transform(self) -> Any:
+        """Affine from pixel (column, row) to CRS coordinates."""
+        return self.dataset.transform
+
+    @property
+    def dtype(self) -> str:
+        """NumPy name of the file's data type (of the bands read)."""
+        return self.dataset.dtypes[self.indexes[0] - 1]
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie, for :func:`check_alignment`."""
+        dataset = self.dataset
+        affine = dataset.transform
+        bounds = dataset.bounds
+        return Grid(
+            self.path, dataset.crs,
+            (bounds.left, bounds.bottom, bounds.right, bounds.top),
+            (math.hypot(affine.a, affine.d), math.hypot(affine.b, affine.e)),
+            dataset.shape,
+            dataset.crs is not None or not affine.is_identity)
+
+    def tags(self) -> dict[str, str]:
+        """The file's metadata tags."""
+        return dict(self.dataset.tags())
+
+    def check_contract(self) -> RasterReader:
+        """Open the file and check bands and data type; reads no pixels."""
+        _ = self.indexes
+        return self
+
+    def read(self,
+             window: WindowLike = None,
+             fill: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        """Read a window, which may reach beyond the raster.
+
+        Args:
+            window: rasterio Window or (row, column, height, width); None
+                reads everything. Parts outside the raster are filled and
+                invalid.
+            fill: Value of pixels that were not measured.
+
+        Returns:
+            ``values`` float32 (C, H, W) in sensor band order and unit, and
+            ``valid`` bool (H, W), True where measured.
+
+        Raises:
+            RasterContractError: The file is damaged, or its values are not
+                in the sensor's unit.
+        """
+        inside, place, shape = self._clip(window)
+        count = len(self.indexes)
+        values = np.full((count, *shape), fill, dtype=np.float32)
+        valid = np.zeros(shape, dtype=bool)
+        if inside is None:
+            return values, valid
+        raw, mask = self._read_inside(inside)
+        data, mask = self._to_unit(raw, mask)
+        if self.sensor is not None and self.check:
+            mask = check_values(self.path, self.sensor, data, mask,
+                                self.dtype)
+        values[:, place[0], place[1]] = np.where(mask, data, fill)
+        valid[place] = mask
+        return values, valid
+
+    def _clip(
+        self, window: WindowLike
+    ) -> tuple[Window | None, tuple[slice, slice], tuple[int, int]]:
+        """Split a window into its part inside and that part's place."""
+        height, width = self.shape
+        if window is None:
+            window = Window(0, 0, width, height)
+        elif not isinstance(window, Window):
+            row, column, rows, columns = window
+            window = Window(column, row, columns, rows)
+        top, left = round(window.row_off), round(window.col_off)
+        shape = (round(window.height), round(window.width))
+        y0, y1 = max(top, 0), min(top + shape[0], height)
+        x0, x1 = max(left, 0), min(left + shape[1], width)
+        place = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
+        if y1 <= y0 or x1 <= x0:
+            return None, place, shape
+        return Window(x0, y0, x1 - x0, y1 - y0), place, shape
+
+    def _read_inside(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Raw values (C, H, W) and validity (H, W) by mask and nodata."""
+        indexes = list(self.indexes)
+        dataset = self.dataset
+        flags = dataset.mask_flag_enums[indexes[0] - 1]
+        masked = MaskFlags.per_dataset in flags or MaskFlags.alpha in flags
+        try:
+            raw = dataset.read(indexes, window=window)
+            mask = np.ones(raw.shape[1:], dtype=bool)
+            if masked or ColorInterp.alpha in dataset.colorinterp:
+                mask &= dataset.dataset_mask(window=window) > 0
+        except (RasterioError, OSError) as error:
+            raise RasterContractError(
+                f'{self.path}: expected {dataset.width}x{dataset.height} '
+                'pixels as its header says, found unreadable blocks '
+                f'({_one_line(error, self.path)}); the file is truncated or '
+                'damaged, copy or download it again') from error
+        nodata = self._nodata_value()
+        if nodata is not None:
+            missing = np.isnan(raw) if math.isnan(nodata) else (
+                raw == np.asarray(nodata).astype(raw.dtype)
+                if raw.dtype.kind == 'f' else raw == nodata)
+            mask &= ~self._combine(missing)
+        if raw.dtype.kind == 'f':
+            mask &= np.isfinite(raw).all(axis=0)
+        return raw, mask
+
+    def _nodata_value(self) -> float | None:
+        if self.nodata is not None:
+            return self.nodata
+        if self.dataset.nodata is not None:
+            return self.dataset.nodata
+        return None if self.sensor is None else self.sensor.nodata
+
+    def _combine(self, missing: np.ndarray) -> np.ndarray:
+        """Pixels that are not measured, from per-band nodata (C, H, W)."""
+        eight_bit = (
+            self.sensor is not None
+            and self.sensor.unit is Unit.DIGITAL_NUMBER_8BIT)
+        if eight_bit:
+            return missing.all(axis=0)
+        return missing.any(axis=0)
+
+    def _to_unit(self, raw: np.ndarray,
+                 mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Apply scale and offset to the measured pixels, as float32."""
+        # Working in float64 keeps scale * large integers exact to float32.
+        if self.scale is None and self.offset is None:
+            return np.where(mask, raw, 0).astype(np.float32), mask
+        data = np.where(mask, raw, 0).astype(np.float64)
+        if self.scale == 'decibel':
+            mask = mask & (data > 0).all(axis=0)
+            data = 10 * np.log10(np.where(mask, data, 1.0))
+        elif self.scale is not None:
+            data *= float(self.scale)
+        if self.offset is not None:
+            data += self.offset
+        return data.astype(np.float32), mask
+
+    def __repr__(self) -> str:
+        name = None if self.sensor is None else self.sensor.name
+        return f'RasterReader({self.path!r}, sensor={name!r})'
