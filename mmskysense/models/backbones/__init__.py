@@ -1,3 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Backbones."""
 
-__all__: list[str] = []
+from .architectures import ARCHITECTURES, Architecture
+from .skysense_v2 import SkySenseV2
+
+__all__ = ['ARCHITECTURES', 'Architecture', 'SkySenseV2']

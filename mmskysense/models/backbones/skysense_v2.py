@@ -1,0 +1,364 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""SkySense V2: one transformer for every remote-sensing modality.
+
+Zhang et al., SkySense V2: A Unified Foundation Model for Multi-modal Remote
+Sensing, ICCV 2025, arXiv 2507.13812.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmskysense.registry import MODELS
+from mmskysense.sensors import get_sensor
+from ..layers import AdaptivePatchMerging, Tokenizer
+from .architectures import get_architecture
+from .stages import GlobalStage, WindowStage
+
+_POSITIONS = ('rotary', 'rotary_metres', 'none')
+_PATCH_SIZE = 4
+# With positions in metres, tokens this far apart are one unit apart.
+_REFERENCE_METRES = 10.0
+
+Merge = Sequence[int] | Mapping[str, Sequence[int]] | None
+
+
+@MODELS.register_module()
+class SkySenseV2(BaseModule):
+    """The encoder: shared blocks; tokenizers and prompts per modality.
+
+    Per-sensor tokenizer, two stages of Swin V2 blocks, two stages of global
+    attention with modality prompts and, if asked for, mixtures of experts;
+    adaptive patch merging between stages. Every block weight is shared by
+    all modalities.
+
+    A map of stage i has ceil(H / stride_i) x ceil(W / stride_i) places for
+    any H and W: sides are padded inside at the right and the bottom, where
+    a patch, a window or a merge needs it, and cropped back; padding of
+    windows takes no part in attention.
+
+    Args:
+        arch: ``'tiny'``, ``'small'``, ``'base'``, ``'large'``, ``'huge'``
+            (the paper's), or a dict of :class:`Architecture`'s fields.
+        sensors: Modalities that the model can take; default: ``sensor``.
+        sensor: Modality of a plain tensor input.
+        merge: Stages (a subset of 2, 3, 4) at whose entry the resolution is
+            halved, for all sensors or in a dict by sensor; default: the
+            sensor table's, (2, 3, 4) for high-resolution RGB and none for
+            10 m sensors.
+        moe: ``None``, or ``dict(blocks=6, num_experts=8, top_k=1, ...)``:
+            the last ``blocks`` blocks get :class:`MixtureOfExperts`.
+        num_prompts: Prompt tokens per modality in each of stages 3 and 4.
+        position: Positions in stages 3-4: ``'rotary'`` in tokens,
+            ``'rotary_metres'``: the same ground distance is the same angle
+            in all modalities, or ``'none'``. Unpublished, so ours.
+        layer_scale: Initial LayerScale of stages 3-4, 0 for none. Ours.
+        out_indices: Stages (0 to 3) whose maps are returned. Stages behind
+            the last of them are not built.
+        frozen_stages: Stages up to this one (1 to 4) are frozen, with the
+            tokenizers; 0 freezes the tokenizers alone, -1 nothing.
+        with_cp: Recompute activations in the backward pass to save memory.
+        drop_path_rate: Of the last block; it grows linearly with depth.
+        init_cfg: ``dict(type='Pretrained', checkpoint=FILE)`` loads a
+            checkpoint strictly, or raises an error that names what differs.
+
+    Example:
+        >>> import torch
+        >>> from mmskysense import SkySenseV2
+        >>> model = SkySenseV2('tiny', sensors=('hr_rgb', 's2_l2a'))
+        >>> [tuple(m.shape) for m in model(torch.rand(1, 3, 64, 64))]
+        [(1, 48, 16, 16), (1, 96, 8, 8), (1, 192, 4, 4), (1, 384, 2, 2)]
+        >>> maps = model({'s2_l2a': torch.rand(1, 5, 10, 16, 16)})
+        >>> maps['s2_l2a'][3].shape
+        torch.Size([1, 5, 384, 4, 4])
+    """
+
+    def __init__(self,
+                 arch: str | dict[str, Any] = 'base',
+                 sensors: Sequence[str] | None = None,
+                 sensor: str = 'hr_rgb',
+                 merge: Merge = None,
+                 moe: dict[str, Any] | None = None,
+                 num_prompts: int = 4,
+                 position: str = 'rotary',
+                 layer_scale: float = 1e-5,
+                 out_indices: Sequence[int] = (0, 1, 2, 3),
+                 frozen_stages: int = -1,
+                 with_cp: bool = False,
+                 drop_path_rate: float = 0.0,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        self.arch = get_architecture(arch)
+        self.sensors = tuple(sensors or (sensor, ))
+        self.sensor = sensor
+        self.out_indices = tuple(out_indices)
+        self.frozen_stages = frozen_stages
+        self.position = position
+        self.merge = _merging_stages(merge, self.sensors)
+        self._check_arguments()
+
+        widths, depths = self.arch.widths, self.arch.depths
+        num_stages = max(self.out_indices) + 1
+        self.out_channels = tuple(widths[i] for i in self.out_indices)
+        self.tokenizers = nn.ModuleDict({
+            name: Tokenizer(get_sensor(name).num_bands, widths[0],
+                            _PATCH_SIZE)
+            for name in self.sensors
+        })
+        drop_path = torch.linspace(0, drop_path_rate, sum(depths),
+                                   device='cpu').tolist()
+        experts = _experts_of_blocks(moe, depths)
+        self.mergings = nn.ModuleList(
+            AdaptivePatchMerging(width) for width in widths[:num_stages - 1])
+        self.stages = nn.ModuleList()
+        for index in range(num_stages):
+            first = sum(depths[:index])
+            blocks = slice(first, first + depths[index])
+            heads = widths[index] // self.arch.head_dims
+            if index < 2:
+                stage: BaseModule = WindowStage(
+                    widths[index], depths[index], heads,
+                    self.arch.window_size, drop_path[blocks], with_cp)
+            else:
+                stage = GlobalStage(
+                    widths[index], depths[index], heads, self.sensors,
+                    num_prompts, experts[blocks], position != 'none',
+                    layer_scale, drop_path[blocks], with_cp)
+            self.stages.append(stage)
+        self.norms = nn.ModuleDict({
+            str(index): nn.LayerNorm(widths[index])
+            for index in self.out_indices
+        })
+        self._freeze()
+
+    def forward(
+        self, inputs: Tensor | Mapping[str, Tensor]
+    ) -> tuple[Tensor, ...] | dict[str, tuple[Tensor, ...]]:
+        """Encode one sensor's images, or time series of several sensors.
+
+        Args:
+            inputs: Normalised pixels. Either (N, C, H, W) of ``sensor``, or
+                a dict from sensor to (N, T, C, H, W), T dates; dates are
+                encoded as images of their own. A sensor with T = 0 counts as
+                absent.
+
+        Returns:
+            For a tensor, a tuple of maps (N, C_i, H_i, W_i), one for each
+            of ``out_indices``. For a dict, a dict from sensor to a tuple of
+            maps (N, T, C_i, H_i, W_i).
+
+        Raises:
+            ValueError: Unknown sensor, wrong shape or number of channels.
+        """
+        if isinstance(inputs, Tensor):
+            _check_input(inputs, self.sensor, self.sensors, 4)
+            absent = self._absent_parameters({self.sensor})
+            return self._encode(inputs, self.sensor, absent)
+        present = {
+            sensor: images
+            for sensor, images in inputs.items() if images.numel()
+        }
+        if not present:
+            raise ValueError('every sensor is absent from the inputs: '
+                             f'{ {s: tuple(i.shape) for s, i in inputs.items()} }')
+        absent = self._absent_parameters(set(present))
+        maps = {}
+        for sensor, images in present.items():
+            _check_input(images, sensor, self.sensors, 5)
+            size = images.shape[:2]
+            maps[sensor] = tuple(
+                level.unflatten(0, size)
+                for level in self._encode(images.flatten(0, 1), sensor,
+                                          absent))
+            absent = None  # once is enough
+        return maps
+
+    def _encode(self, images: Tensor, sensor: str,
+                absent: Tensor | None) -> tuple[Tensor, ...]:
+        """Images (N, C, H, W) of one sensor to a tuple of maps."""
+        x = self.tokenizers[sensor](images)
+        if absent is not None:
+            x = x + absent.to(x.dtype)
+        metres = _PATCH_SIZE * get_sensor(sensor).ground_sample_distance
+        maps = []
+        for index, stage in enumerate(self.stages):
+            if index:
+                merge = index + 1 in self.merge[sensor]
+                x = self.mergings[index - 1](x, merge)
+                metres *= 2 if merge else 1
+            spacing = (metres / _REFERENCE_METRES
+                       if self.position == 'rotary_metres' else 1.0)
+            x = stage(x, sensor, spacing)
+            if index in self.out_indices:
+                level = self.norms[str(index)](x)
+                maps.append(level.permute(0, 3, 1, 2).contiguous())
+        return tuple(maps)
+
+    def _absent_parameters(self, present: set[str]) -> Tensor | None:
+        """Zero, but connected to the parameters of absent sensors.
+
+        Without it, a batch that lacks a sensor leaves parameters without a
+        gradient, which DistributedDataParallel does not allow.
+        """
+        if not (self.training and torch.is_grad_enabled()):
+            return None
+        zeros = [
+            0.0 * parameter.sum() for name, parameter in
+            self.named_parameters() if parameter.requires_grad
+            and self.sensor_of_parameter(name) not in (None, *present)
+        ]
+        return torch.stack(zeros).sum() if zeros else None
+
+    @staticmethod
+    def sensor_of_parameter(name: str) -> str | None:
+        """The sensor that owns a parameter, ``None`` for a shared one."""
+        parts = name.split('.')
+        if 'tokenizers' in parts:
+            return parts[parts.index('tokenizers') + 1]
+        if 'prompts' in parts:
+            return parts[parts.index('prompts') + 2]
+        return None
+
+    def stride(self, index: int, sensor: str | None = None) -> int:
+        """Pixels along a side of a token of stage ``index`` (0 to 3)."""
+        merging = self.merge[sensor or self.sensor]
+        return _PATCH_SIZE * 2**sum(2 <= i <= index + 1 for i in merging)
+
+    def init_weights(self) -> None:
+        """Truncated normal weights, zero biases; or the given checkpoint.
+
+        Residual post-norms of stages 1-2 start at zero, as in Swin V2: each
+        of their blocks starts as the identity.
+        """
+        if (self.init_cfg or {}).get('type') == 'Pretrained':
+            # Imported here because layers and models stand without it.
+            from mmskysense.utils.checkpoint import load_checkpoint_strictly
+            load_checkpoint_strictly(self, self.init_cfg['checkpoint'])
+            return
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.LayerNorm):
+                post_norm = name.startswith(('stages.0.blocks',
+                                             'stages.1.blocks'))
+                nn.init.constant_(module.weight, 0.0 if post_norm else 1.0)
+                nn.init.zeros_(module.bias)
+        self._is_init = True
+
+    def train(self, mode: bool = True) -> 'SkySenseV2':
+        """Set the mode; frozen stages stay in evaluation mode."""
+        super().train(mode)
+        self._freeze()
+        return self
+
+    def _freeze(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        frozen: list[nn.Module] = [self.tokenizers]
+        frozen += self.stages[:self.frozen_stages]
+        frozen += self.mergings[:max(self.frozen_stages - 1, 0)]
+        for module in frozen:
+            module.eval()
+            module.requires_grad_(False)
+
+    def get_layer_depth(self, param_name: str,
+                        prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter, for layer-wise learning-rate decay.
+
+        The contract of mmpretrain's ``LearningRateDecayOptimWrapperConstructor
+        ``: 0 for tokenizers, then one layer a block, the transition before a
+        stage with its first block, norms of outputs with their stage's last.
+
+        Args:
+            param_name: Name of the parameter in the whole model.
+            prefix: Name of the backbone in it, for example ``'backbone.'``.
+
+        Returns:
+            The layer's number and the number of layers.
+        """
+        depths = self.arch.depths[:len(self.stages)]
+        num_layers = sum(depths) + 2
+        if not param_name.startswith(prefix):
+            return num_layers - 1, num_layers
+        parts = param_name[len(prefix):].split('.')
+        first = [sum(depths[:i]) + 1 for i in range(len(depths))]
+        if parts[0] == 'tokenizers':
+            return 0, num_layers
+        if parts[0] == 'mergings':
+            return first[int(parts[1]) + 1], num_layers
+        stage = int(parts[1])
+        if parts[0] == 'norms':
+            return first[stage] + depths[stage] - 1, num_layers
+        block = int(parts[3]) if parts[2] == 'blocks' else 0
+        return first[stage] + block, num_layers
+
+    def _check_arguments(self) -> None:
+        if self.sensor not in self.sensors:
+            raise ValueError(f"sensor='{self.sensor}' is not in "
+                             f'sensors={self.sensors}; add it there')
+        if self.position not in _POSITIONS:
+            raise ValueError(f"position='{self.position}': expected one of "
+                             f'{_POSITIONS}')
+        if not self.out_indices or not set(self.out_indices) <= {0, 1, 2, 3}:
+            raise ValueError(f'out_indices={self.out_indices}: expected '
+                             'stages from 0 to 3')
+        if not -1 <= self.frozen_stages <= 4:
+            raise ValueError(f'frozen_stages={self.frozen_stages}: expected '
+                             '-1 (none) to 4 (all stages)')
+
+
+def _merging_stages(merge: Merge,
+                    sensors: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Stages at whose entry each sensor's resolution is halved."""
+    if merge is not None and not isinstance(merge, Mapping):
+        merge = dict.fromkeys(sensors, tuple(merge))
+    merge = merge or {}
+    stages = {
+        sensor: tuple(merge.get(sensor, get_sensor(sensor).merge))
+        for sensor in sensors
+    }
+    for sensor, merging in stages.items():
+        if not set(merging) <= {2, 3, 4}:
+            raise ValueError(f"merge={merging} of sensor '{sensor}': expected "
+                             'a subset of the stages (2, 3, 4)')
+    return stages
+
+
+def _experts_of_blocks(moe: dict[str, Any] | None,
+                       depths: Sequence[int]) -> list[dict | None]:
+    """For each block, the arguments of its mixture of experts or None."""
+    num_blocks = sum(depths)
+    if moe is None:
+        return [None] * num_blocks
+    options = dict(moe)
+    blocks = options.pop('blocks', 6)
+    global_blocks = depths[2] + depths[3]
+    if not 0 <= blocks <= global_blocks:
+        raise ValueError(
+            f'moe.blocks={blocks}: experts live in the global stages, which '
+            f'have {global_blocks} blocks in this architecture')
+    return [None] * (num_blocks - blocks) + [options] * blocks
+
+
+def _check_input(images: Tensor, sensor: str, sensors: Sequence[str],
+                 dims: int) -> None:
+    """Refuse what cannot be an image, or a series, of the sensor."""
+    if sensor not in sensors:
+        raise ValueError(f"inputs hold sensor '{sensor}', the model was built "
+                         f'for sensors={tuple(sensors)}')
+    names = get_sensor(sensor).band_names
+    form = '(N, C, H, W)' if dims == 4 else '(N, T, C, H, W)'
+    if (images.dim() != dims or images.shape[-3] != len(names)
+            or not images.numel()):
+        raise ValueError(
+            f"sensor '{sensor}': expected {form} with C = {len(names)} bands "
+            f"({', '.join(names)}), found shape {tuple(images.shape)}")
+    if not images.is_floating_point():
+        raise ValueError(
+            f"sensor '{sensor}': expected normalised floating-point pixels, "
+            f'found {images.dtype}; use MultiSensorDataPreprocessor')
