@@ -41,13 +41,12 @@ class AdaptivePatchMerging(nn.Module):
         if not merge:
             weight = self.reduction.weight.unflatten(1, (4, -1)).mean(1)
             return F.linear(x, weight)
-        height, width, channels = x.shape[1:]
+        height, width = x.shape[1:3]
         if height % 2 or width % 2:
             x = F.pad(x, (0, 0, 0, width % 2, 0, height % 2))
-        # Neighbours in the order of timm's Swin V2: row first, then column.
+        # Neighbours in Swin V2's order: down the column, then to the right.
         x = x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))
-        x = x.permute(0, 1, 3, 2, 4, 5).flatten(3)
-        assert x.shape[-1] == 4 * channels
+        x = x.permute(0, 1, 3, 4, 2, 5).flatten(3)
         return self.reduction(x)
 
     def forward(self, x: Tensor, merge: bool) -> Tensor:
