@@ -1,0 +1,202 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Houses along streets, halls in industrial blocks, hangars, farms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .landscape import Landscape
+
+_PITCHED = ('tile_red', 'tile_red', 'tile_brown', 'tile_brown', 'slate',
+            'slate', 'fibre_cement')
+_FLAT = ('bitumen', 'concrete', 'fibre_cement', 'metal', 'gravel', 'bitumen',
+         'asphalt_old')
+
+
+@dataclass(frozen=True)
+class Building:
+    """A rectangular wing; an L-shaped house has two.
+
+    Args:
+        centre: World x, y in metres.
+        angle: Direction of the long axis in radians, from x towards y.
+        length: Metres along the axis.
+        width: Metres across.
+        height: Height of the eaves in metres.
+        pitch: Slope of the roof; 0 is a flat roof.
+        material: Roof material.
+        tone: Relative brightness of the roof.
+        new: Built between the two dates.
+        use: ``'residential'`` or ``'industrial'``.
+    """
+
+    centre: tuple[float, float]
+    angle: float
+    length: float
+    width: float
+    height: float
+    pitch: float
+    material: str
+    tone: float
+    new: bool = False
+    use: str = 'residential'
+
+    @property
+    def reach(self) -> float:
+        """Half of the diagonal."""
+        return 0.5 * float(np.hypot(self.length, self.width))
+
+
+def _free(landscape: Landscape, centre: np.ndarray, reach: float,
+          roads: list[tuple[np.ndarray, float]],
+          taken: list[tuple[np.ndarray, float]]) -> bool:
+    """Whether a circle is clear of water, roads and other buildings."""
+    for other, radius in taken:
+        if np.hypot(*(other - centre)) < 0.86 * (reach + radius):
+            return False
+    for points, width in roads:
+        gap = np.hypot(*(points - centre).T).min()
+        if gap < 0.8 * reach + width / 2 + 2:
+            return False
+    return bool(landscape.water_distance_at(centre[None])[0] > reach + 5)
+
+
+def _dense(points: np.ndarray, step: float) -> np.ndarray:
+    """A polyline resampled at equal steps (n, 2)."""
+    along = np.r_[0, np.cumsum(np.hypot(*np.diff(points, axis=0).T))]
+    at = np.arange(step / 2, along[-1], step)
+    return np.stack([np.interp(at, along, points[:, k]) for k in (0, 1)], -1)
+
+
+def block_buildings(landscape: Landscape, i: int, j: int) -> list[Building]:
+    """All buildings of a block, in a fixed order."""
+    use = landscape.land_use(i, j)
+    if use not in ('village', 'industrial', 'farmland', 'meadow',
+                   'airfield'):
+        return []
+    rng = landscape.rng(40, i, j)
+    outline = landscape.outline(i, j)
+    middle = outline.mean(0)
+    edges = [(i, j, False), (i + 1, j, True), (i, j + 1, False), (i, j, True)]
+    lines = [(landscape.edge(*e), landscape.road(*e)) for e in edges]
+    inner = landscape.inner_roads(i, j)
+    roads = [(_dense(points, 4.0), road.width if road else 2.0)
+             for points, road in lines]
+    roads += [(_dense(road.points, 4.0), road.width) for road in inner]
+    taken: list[tuple[np.ndarray, float]] = []
+    buildings: list[Building] = []
+    if use == 'village':
+        density = rng.uniform(0.7, 0.95)
+        streets = [(p, r, (1, -1)) for p, r in lines if r is not None]
+        streets = [(p, r, (0, )) for p, r, _ in streets]
+        streets += [(r.points, r, (1, -1)) for r in inner]
+        for points, road, sides in streets:
+            _line_houses(landscape, rng, points, road.width, sides, middle,
+                         density, roads, taken, buildings, road.new)
+    elif use in ('farmland', 'meadow'):
+        if rng.random() < 0.45:
+            _farm(landscape, rng, outline, middle, roads, taken, buildings)
+    else:
+        count = 14 if use == 'industrial' else 3
+        _halls(landscape, rng, outline, middle, count, roads, taken,
+               buildings)
+    return buildings
+
+
+def _line_houses(landscape: Landscape, rng: np.random.Generator,
+                 points: np.ndarray, road_width: float,
+                 sides: tuple[int, ...], middle: np.ndarray, density: float,
+                 roads: list, taken: list, buildings: list[Building],
+                 new_street: bool) -> None:
+    """Place houses on one or both sides of a street."""
+    stations = _dense(points, rng.uniform(17, 23))
+    if len(stations) < 3:
+        return
+    tangent = np.gradient(stations, axis=0)
+    heading = np.arctan2(tangent[:, 1], tangent[:, 0])
+    style = rng.choice(len(_PITCHED))
+    for side in sides:
+        for at, angle in zip(stations, heading, strict=True):
+            if rng.random() > density:
+                continue
+            normal = np.array([-np.sin(angle), np.cos(angle)])
+            sign = side or np.sign(normal @ (middle - at))
+            length, width = rng.uniform(10, 16), rng.uniform(8, 10.5)
+            if rng.random() < 0.35:
+                angle = angle + np.pi / 2
+            centre = at + sign * normal * (
+                road_width / 2 + rng.uniform(4, 9) + length / 2)
+            reach = 0.5 * np.hypot(length, width)
+            if not _free(landscape, centre, reach, roads, taken):
+                continue
+            taken.append((centre, reach))
+            material = _PITCHED[style if rng.random() < 0.45 else rng.integers(
+                len(_PITCHED))]
+            new = new_street or rng.random() < 0.13
+            tone = rng.uniform(0.75, 1.25)
+            height, pitch = rng.uniform(3.2, 6.5), rng.uniform(0.55, 0.95)
+            buildings.append(Building(
+                tuple(centre), angle, length, width, height, pitch, material,
+                tone, new))
+            if rng.random() < 0.45:  # an L-shaped house has a second wing
+                wing = rng.uniform(6, 9)
+                end = rng.choice((-1, 1)) * (length - 6.5) / 2
+                off = rng.choice((-1, 1)) * (width + wing - 3) / 2
+                place = centre + end * np.array(
+                    [np.cos(angle), np.sin(angle)]) + off * np.array(
+                        [-np.sin(angle), np.cos(angle)])
+                buildings.append(Building(
+                    tuple(place), angle + np.pi / 2, wing + 3, 6.5,
+                    height - 0.4, pitch, material, tone, new))
+
+
+def _farm(landscape: Landscape, rng: np.random.Generator,
+          outline: np.ndarray, middle: np.ndarray, roads: list, taken: list,
+          buildings: list[Building]) -> None:
+    """A farmstead of barns around a yard near the edge of the block."""
+    corner = outline[rng.integers(len(outline))]
+    yard = corner + 0.3 * (middle - corner)
+    angle = rng.uniform(0, np.pi)
+    for k in range(5):
+        turn = angle + k * np.pi / 2
+        length, width = rng.uniform(14, 34), rng.uniform(9, 15)
+        centre = yard + rng.uniform(16, 27) * np.array(
+            [np.cos(turn), np.sin(turn)])
+        reach = 0.5 * np.hypot(length, width)
+        if not _free(landscape, centre, reach, roads, taken):
+            continue
+        taken.append((centre, reach))
+        buildings.append(Building(
+            tuple(centre), turn + np.pi / 2, length, width,
+            rng.uniform(4, 7), 0.35,
+            ('fibre_cement', 'tile_brown', 'slate', 'tile_red',
+             'metal')[rng.integers(5)], rng.uniform(0.7, 1.2),
+            rng.random() < 0.15))
+
+
+def _halls(landscape: Landscape, rng: np.random.Generator,
+           outline: np.ndarray, middle: np.ndarray, count: int, roads: list,
+           taken: list, buildings: list[Building]) -> None:
+    """Large flat halls on a common grid direction."""
+    direction = outline[16] - outline[0]
+    angle = float(np.arctan2(direction[1], direction[0]))
+    along = np.array([np.cos(angle), np.sin(angle)])
+    across = np.array([-along[1], along[0]])
+    for _ in range(count * 3):
+        if len(buildings) >= count:
+            break
+        u, v = rng.uniform(-100, 100, 2)
+        length, width = rng.uniform(24, 56), rng.uniform(16, 34)
+        centre = middle + u * along + v * across
+        reach = 0.5 * np.hypot(length, width)
+        if count < 5:  # hangars stand along the edge of the airfield
+            centre = middle + u * 0.7 * along - 88 * across
+        if not _free(landscape, centre, reach, roads, taken):
+            continue
+        taken.append((centre, reach))
+        buildings.append(Building(
+            tuple(centre), angle, length, width, rng.uniform(6, 11), 0.0,
+            _FLAT[rng.integers(len(_FLAT))], rng.uniform(0.75, 1.2),
+            rng.random() < 0.16, 'industrial'))
