@@ -94,12 +94,15 @@ class Experts(nn.Module):
         if x.is_cuda and x.dtype == torch.bfloat16:
             return self._grouped(x, expert, load)
         # The lengths are needed on the host; on a CPU that costs nothing.
-        parts = x.split(load.tolist())
+        # Unbound once: indexing each expert would make the backward pass
+        # allocate a gradient of all experts for each of them.
+        experts = zip(
+            x.split(load.tolist()), self.weight1.unbind(),
+            self.bias1.unbind(), self.weight2.unbind(), self.bias2.unbind(),
+            strict=True)
         return torch.cat([
-            F.linear(
-                F.gelu(F.linear(part, self.weight1[i], self.bias1[i])),
-                self.weight2[i], self.bias2[i])
-            for i, part in enumerate(parts)
+            F.linear(F.gelu(F.linear(part, weight1, bias1)), weight2, bias2)
+            for part, weight1, bias1, weight2, bias2 in experts
         ])
 
     def _grouped(self, x: Tensor, expert: Tensor, load: Tensor) -> Tensor:
@@ -225,10 +228,9 @@ class MixtureOfExperts(nn.Module):
         load.scatter_add_(0, chosen, torch.ones_like(chosen))
         token = order if top_k == 1 else order // top_k
         y = self.experts(x[token], chosen_sorted, load)
-        y = y * weight.flatten()[order, None].to(y.dtype)
-        output = torch.zeros(
-            len(x), y.shape[1], dtype=y.dtype, device=y.device)
-        output = output.index_add(0, token, y)
+        # Back to (L, top_k, embed_dims) by the inverse permutation.
+        y = y[order.argsort()].unflatten(0, (-1, top_k))
+        output = (y * weight[..., None].to(y.dtype)).sum(1)
         self.last_load = (load / max(chosen.numel(), 1)).detach()
         if self.record_assignment:
             self.last_assignment = expert[:, 0].detach()
