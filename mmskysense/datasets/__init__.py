@@ -1,3 +1,8 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Datasets and their transforms."""
 
-__all__: list[str] = []
+from .multi_sensor_segmentation import MultiSensorSegDataset
+from .multi_sensor_tiles import MultiSensorTileDataset
+from .transforms import *  # noqa: F403
+
+__all__ = ['MultiSensorSegDataset', 'MultiSensorTileDataset']

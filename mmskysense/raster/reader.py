@@ -102,6 +102,37 @@ def _one_line(error: Exception, path: str) -> str:
     return text.replace(path, 'the file').strip(' .:')[:160]
 
 
+def read_band(path: str, band: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Read one band as it is, for labels.
+
+    Args:
+        path: Any path that GDAL reads.
+        band: 1-based band number.
+
+    Returns:
+        Values (H, W) in the file's data type, and bool (H, W) that is False
+        where the file's own nodata value or mask says so.
+
+    Raises:
+        RasterContractError: Missing, empty, damaged, or not a raster.
+    """
+    dataset = open_raster(path)
+    try:
+        values = dataset.read(band)
+        valid = dataset.read_masks(band) > 0
+    except (RasterioError, OSError, IndexError) as error:
+        raise _damaged(dataset, path, error) from error
+    return values, valid
+
+
+def _damaged(dataset: rasterio.DatasetReader, path: str,
+             error: Exception) -> RasterContractError:
+    return RasterContractError(
+        f'{path}: expected {dataset.width}x{dataset.height} pixels as its '
+        f'header says, found unreadable blocks ({_one_line(error, path)}); '
+        'the file is truncated or damaged, copy or download it again')
+
+
 class RasterReader:
     """Reads windows of one raster in the band order and unit of a sensor.
 
@@ -285,11 +316,7 @@ class RasterReader:
             if masked or ColorInterp.alpha in dataset.colorinterp:
                 mask &= dataset.dataset_mask(window=window) > 0
         except (RasterioError, OSError) as error:
-            raise RasterContractError(
-                f'{self.path}: expected {dataset.width}x{dataset.height} '
-                'pixels as its header says, found unreadable blocks '
-                f'({_one_line(error, self.path)}); the file is truncated or '
-                'damaged, copy or download it again') from error
+            raise _damaged(dataset, self.path, error) from error
         nodata = self._nodata_value()
         if nodata is not None:
             missing = np.isnan(raw) if math.isnan(nodata) else (

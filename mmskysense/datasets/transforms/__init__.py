@@ -1,3 +1,15 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Transforms: loading, geometry, radiometry, formatting."""
 
-__all__: list[str] = []
+from .formatting import PackMultiSensorSegInputs, PackPretrainInputs
+from .load_annotations import IgnoreInvalidPixels, LoadGeoTIFFAnnotations
+from .load_multi_sensor import LoadMultiSensorTile
+from .loading import LoadGeoTIFF
+from .multi_crop_views import MultiCropViews
+from .radiometric_jitter import RadiometricJitter
+
+__all__ = [
+    'IgnoreInvalidPixels', 'LoadGeoTIFF', 'LoadGeoTIFFAnnotations',
+    'LoadMultiSensorTile', 'MultiCropViews', 'PackMultiSensorSegInputs',
+    'PackPretrainInputs', 'RadiometricJitter'
+]

@@ -1,3 +1,6 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Normalisation, padding and batching."""
 
-__all__: list[str] = []
+from .multi_sensor import MultiSensorDataPreprocessor
+
+__all__ = ['MultiSensorDataPreprocessor']

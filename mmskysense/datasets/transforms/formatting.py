@@ -1,0 +1,108 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Pack samples for the data preprocessor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.structures import BaseDataElement, PixelData
+
+from mmskysense.registry import TRANSFORMS
+
+
+def _tensors(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {
+        name: torch.from_numpy(np.ascontiguousarray(array))
+        for name, array in arrays.items()
+    }
+
+
+def _metainfo(results: dict, keys: Sequence[str]) -> dict[str, Any]:
+    return {key: results[key] for key in keys if key in results}
+
+
+@TRANSFORMS.register_module()
+class PackPretrainInputs(BaseTransform):
+    """Pack the views of a tile for self-supervised pre-training.
+
+    Result: ``inputs`` = dict(global=[view, ...], local=[view, ...]), each
+    view a dict as :class:`MultiCropViews` describes, with tensors; and
+    ``data_samples``, a ``BaseDataElement`` that holds only meta information.
+
+    Args:
+        meta_keys: Keys of the sample to keep.
+    """
+
+    def __init__(self, meta_keys: Sequence[str] = ('tile_id', )) -> None:
+        self.meta_keys = tuple(meta_keys)
+
+    def transform(self, results: dict) -> dict:
+        """Pack one tile."""
+        inputs = {}
+        for kind in ('global', 'local'):
+            inputs[kind] = [{
+                'images': _tensors(view['images']),
+                'valid': _tensors(view['valid']),
+                'dates': _tensors(view['dates']),
+                'box': torch.from_numpy(view['box']),
+                'flip': torch.from_numpy(view['flip']),
+            } for view in results[f'{kind}_views']]
+        return dict(
+            inputs=inputs,
+            data_samples=BaseDataElement(
+                metainfo=_metainfo(results, self.meta_keys)))
+
+    def __repr__(self) -> str:
+        return f'PackPretrainInputs(meta_keys={self.meta_keys})'
+
+
+def _seg_data_sample() -> BaseDataElement:
+    """A SegDataSample where mmseg is installed, its plain base otherwise."""
+    try:
+        from mmseg.structures import SegDataSample
+    except ImportError:
+        return BaseDataElement()
+    return SegDataSample()
+
+
+@TRANSFORMS.register_module()
+class PackMultiSensorSegInputs(BaseTransform):
+    """Pack a multi-sensor sample with an optional label map.
+
+    Result: ``inputs`` = dict(images, valid, dates), each sensor -> tensor
+    (float32 (T, C, H, W), bool (T, H, W), int64 (T,)); and ``data_samples``,
+    mmseg's ``SegDataSample`` (``BaseDataElement`` without mmseg) with
+    ``gt_sem_seg`` int64 (1, H, W) and the meta information that mmseg needs.
+
+    Args:
+        meta_keys: Keys of the sample to keep.
+    """
+
+    def __init__(
+        self,
+        meta_keys: Sequence[str] = ('tile_id', 'img_path', 'seg_map_path',
+                                    'ori_shape', 'img_shape',
+                                    'reduce_zero_label')
+    ) -> None:
+        self.meta_keys = tuple(meta_keys)
+
+    def transform(self, results: dict) -> dict:
+        """Pack one sample."""
+        sample = _seg_data_sample()
+        if 'gt_seg_map' in results:
+            label = results['gt_seg_map'][None].astype(np.int64)
+            sample.set_field(
+                PixelData(data=torch.from_numpy(label)), 'gt_sem_seg')
+        sample.set_metainfo(_metainfo(results, self.meta_keys))
+        inputs = {
+            key: _tensors(results[key])
+            for key in ('images', 'valid', 'dates')
+        }
+        return dict(inputs=inputs, data_samples=sample)
+
+    def __repr__(self) -> str:
+        return f'PackMultiSensorSegInputs(meta_keys={self.meta_keys})'

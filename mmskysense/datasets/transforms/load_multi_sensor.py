@@ -1,0 +1,180 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Load all sensors and dates of one tile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmskysense.raster.band_contract import (RasterContractError,
+                                             check_alignment)
+from mmskysense.raster.reader import RasterReader
+from mmskysense.registry import TRANSFORMS
+from mmskysense.sensors import get_sensors
+
+
+def day_of_year(day: str | None) -> int:
+    """Day of year 1..366 of an ISO date, 0 where the date is unknown.
+
+    Raises:
+        ValueError: Not a date in the form YYYY-MM-DD.
+    """
+    if not day:
+        return 0
+    try:
+        return date.fromisoformat(day[:10]).timetuple().tm_yday
+    except ValueError:
+        raise ValueError(f"'{day}' is not a date, expected YYYY-MM-DD or "
+                         'null in the index') from None
+
+
+@TRANSFORMS.register_module()
+class LoadMultiSensorTile(BaseTransform):
+    """Load a tile's rasters, by sensor and date.
+
+    Required keys: ``paths``, sensor -> list of files, one for each date (an
+    absent or empty list is a missing sensor), and ``acquired``, sensor ->
+    list of ISO dates or None.
+
+    Added keys, each a dict with every sensor of ``sensors``:
+
+    - images: float32 (T, C, H, W) in file units, 0 where not measured; T may
+      be 0 (then H = W = 1).
+    - valid: bool (T, H, W).
+    - dates: int64 (T,), day of year 1..366, 0 = unknown, in order of time.
+    - crs, transform: of the first date; None for a missing sensor.
+
+    For labels also: img_shape and ori_shape, (H, W) of ``label_sensor``, and
+    valid_mask, uint8 (H, W), 1 where any date of any sensor of that size was
+    measured.
+
+    Args:
+        sensors: Names in the sensor table.
+        num_dates: Sensor -> at most so many dates, a random subset when
+            training and evenly spread ones otherwise; None or absent means
+            all. A number holds for every sensor.
+        random_dates: Whether the subset is random.
+        label_sensor: The sensor whose grid the labels are on; the first of
+            ``sensors`` by default.
+        reader_options: Sensor -> options of ``RasterReader`` (``bands``,
+            ``scale``, ``offset``, ``nodata``).
+
+    Raises:
+        RasterContractError: A damaged file, or sensors that do not cover the
+            same ground.
+    """
+
+    def __init__(
+            self,
+            sensors: Sequence[str],
+            num_dates: int | Mapping[str, int | None] | None = None,
+            random_dates: bool = True,
+            label_sensor: str | None = None,
+            reader_options: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        self.sensors = get_sensors(sensors)
+        names = [sensor.name for sensor in self.sensors]
+        if not isinstance(num_dates, Mapping):
+            num_dates = dict.fromkeys(names, num_dates)
+        self.num_dates = dict(num_dates)
+        self.reader_options = dict(reader_options or {})
+        for what, given in (('num_dates', self.num_dates),
+                            ('reader_options', self.reader_options)):
+            unknown = sorted(set(given) - set(names))
+            if unknown:
+                raise ValueError(f'LoadMultiSensorTile: {what} names '
+                                 f'{unknown}, expected some of {names}')
+        self.random_dates = random_dates
+        self.label_sensor = label_sensor or names[0]
+        if self.label_sensor not in names:
+            raise ValueError(f'LoadMultiSensorTile: label_sensor is '
+                             f"'{label_sensor}', expected one of {names}")
+
+    def _choose(self, count: int, limit: int | None) -> np.ndarray:
+        """Indices of the dates to read, in order."""
+        if limit is None or limit >= count:
+            return np.arange(count)
+        if self.random_dates:
+            return np.sort(np.random.choice(count, limit, replace=False))
+        return np.linspace(0, count - 1, limit).round().astype(int)
+
+    def transform(self, results: dict) -> dict:
+        """Read the files and add the keys above."""
+        for key in ('images', 'valid', 'dates', 'crs', 'transform'):
+            results[key] = {}
+        grids = []
+        for sensor in self.sensors:
+            paths = list(results['paths'].get(sensor.name) or ())
+            days = list(results['acquired'].get(sensor.name)
+                        or [None] * len(paths))
+            if len(days) != len(paths):
+                raise RasterContractError(
+                    f"{results.get('tile_id', 'tile')}: {len(paths)} files of"
+                    f" '{sensor.name}' but {len(days)} dates; the index needs "
+                    'one date (or null) for each file')
+            order = np.argsort([day or '' for day in days], kind='stable')
+            order = order[self._choose(len(order),
+                                       self.num_dates.get(sensor.name))]
+            readers = [
+                RasterReader(paths[i], sensor,
+                             **self.reader_options.get(sensor.name, {}))
+                for i in order
+            ]
+            _check_one_grid(readers)
+            grids += [reader.grid for reader in readers]
+            _read_dates(results, sensor.name, sensor.num_bands, readers)
+            results['dates'][sensor.name] = np.array(
+                [day_of_year(days[i]) for i in order], dtype=np.int64)
+        check_alignment(grids)
+        if not grids:
+            raise RasterContractError(
+                f"{results.get('tile_id', 'tile')}: expected a file of at "
+                f"least one of {[s.name for s in self.sensors]}, found none; "
+                'correct the index or the list of sensors')
+        self._describe_label_grid(results)
+        return results
+
+    def _describe_label_grid(self, results: dict) -> None:
+        """Tell label transforms the size to expect, and what was measured."""
+        if not len(results['valid'][self.label_sensor]):
+            return
+        shape = results['valid'][self.label_sensor].shape[1:]
+        seen = [
+            valid.any(axis=0) for valid in results['valid'].values()
+            if len(valid) and valid.shape[1:] == shape
+        ]
+        results['img_shape'] = results['ori_shape'] = shape
+        results['valid_mask'] = np.any(seen, axis=0).astype(np.uint8)
+        if 'seg_fields' in results:
+            results['seg_fields'].append('valid_mask')
+
+    def __repr__(self) -> str:
+        return (f'LoadMultiSensorTile({[s.name for s in self.sensors]}, '
+                f'num_dates={self.num_dates})')
+
+
+def _check_one_grid(readers: Sequence[RasterReader]) -> None:
+    for reader in readers[1:]:
+        if reader.shape != readers[0].shape:
+            raise RasterContractError(
+                f'{reader.path}: expected the size of {readers[0].path} '
+                f'{readers[0].shape}, found {reader.shape}; all dates of a '
+                'sensor must be on one grid')
+
+
+def _read_dates(results: dict, name: str, num_bands: int,
+                readers: Sequence[RasterReader]) -> None:
+    if not readers:
+        results['images'][name] = np.zeros((0, num_bands, 1, 1), np.float32)
+        results['valid'][name] = np.zeros((0, 1, 1), bool)
+        results['crs'][name] = results['transform'][name] = None
+        return
+    pairs = [reader.read() for reader in readers]
+    results['images'][name] = np.stack([values for values, _ in pairs])
+    results['valid'][name] = np.stack([valid for _, valid in pairs])
+    results['crs'][name] = readers[0].crs
+    results['transform'][name] = readers[0].transform
