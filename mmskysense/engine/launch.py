@@ -1,0 +1,134 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Preparing a config for the launcher and the device it will run on.
+
+mmengine's launchers call ``torch.cuda.set_device`` whatever the machine, and
+its default wrapper hands a GPU index to DistributedDataParallel: on a machine
+without a GPU both fail. Here the gloo group is made first, which mmengine
+then keeps, and a wrapper without device indices is named.
+"""
+
+import os
+import subprocess
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from torch import distributed
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+
+
+def _slurm_variables() -> dict[str, str]:
+    """Translate Slurm's variables into those of ``env://``."""
+    nodes = os.environ['SLURM_NODELIST']
+    variables = dict(
+        RANK=os.environ['SLURM_PROCID'],
+        WORLD_SIZE=os.environ['SLURM_NTASKS'],
+        LOCAL_RANK=os.environ.get('SLURM_LOCALID', '0'),
+        MASTER_PORT=os.environ.get('MASTER_PORT', '29500'))
+    if 'MASTER_ADDR' not in os.environ:
+        shown = subprocess.run(['scontrol', 'show', 'hostname', nodes],
+                               check=True,
+                               capture_output=True,
+                               text=True)
+        variables['MASTER_ADDR'] = shown.stdout.splitlines()[0]
+    return variables
+
+
+def _mpi_variables() -> dict[str, str]:
+    """Translate Open MPI's variables into those of ``env://``."""
+    return dict(
+        RANK=os.environ['OMPI_COMM_WORLD_RANK'],
+        WORLD_SIZE=os.environ['OMPI_COMM_WORLD_SIZE'],
+        LOCAL_RANK=os.environ['OMPI_COMM_WORLD_LOCAL_RANK'],
+        MASTER_ADDR=os.environ.get('MASTER_ADDR', '127.0.0.1'),
+        MASTER_PORT=os.environ.get('MASTER_PORT', '29500'))
+
+
+def init_gloo(launcher: str) -> None:
+    """Make the default process group with gloo, from the launcher's variables.
+
+    Args:
+        launcher (str): ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+
+    Raises:
+        ValueError: If the variables the launcher sets are missing, i.e. the
+            command was not started by it.
+    """
+    try:
+        if launcher == 'slurm':
+            os.environ.update(_slurm_variables())
+        elif launcher == 'mpi':
+            os.environ.update(_mpi_variables())
+        else:
+            for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR'):
+                os.environ[name]
+    except KeyError as error:
+        raise ValueError(
+            f"--launcher {launcher}: the environment has no '{error.args[0]}'"
+            '; start the command with the launcher (tools/dist_train.sh, '
+            'tools/slurm_train.sh, mpirun) or leave --launcher out') from None
+    distributed.init_process_group('gloo')
+
+
+def prepare_launch(cfg: Config, launcher: str) -> None:
+    """Set the launcher in a config and make it run on this machine.
+
+    On a machine with an accelerator only ``cfg.launcher`` is set and mmengine
+    does the rest. Without one, the gloo group is initialised and
+    ``cfg.model_wrapper_cfg`` gets a wrapper that works on a CPU, unless the
+    config names one.
+
+    Args:
+        cfg (Config): Changed in place.
+        launcher (str): One of ``'none'``, ``'pytorch'``, ``'slurm'``,
+            ``'mpi'``.
+
+    Raises:
+        ValueError: If the launcher is unknown or its variables are missing.
+    """
+    if launcher not in LAUNCHERS:
+        raise ValueError(f"launcher: expected one of {', '.join(LAUNCHERS)}, "
+                         f"found '{launcher}'")
+    cfg.launcher = launcher
+    if launcher == 'none' or torch.cuda.is_available() \
+            or get_device() not in ('cpu', 'mps'):
+        return
+    if not distributed.is_initialized():
+        init_gloo(launcher)
+    # The dumped config should say what really ran.
+    cfg.merge_from_dict(dict(env_cfg=dict(dist_cfg=dict(backend='gloo'))))
+    if cfg.get('model_wrapper_cfg') is None:
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel',
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False))
+
+
+def enable_amp(cfg: Config) -> None:
+    """Switch a config's optimiser wrapper to automatic mixed precision.
+
+    float16 with loss scaling on an accelerator (mmengine's
+    ``AmpOptimWrapper``); bfloat16 without scaling on a CPU, where mmengine's
+    refuses to run (our ``CPUAmpOptimWrapper``).
+
+    Args:
+        cfg (Config): Changed in place.
+
+    Raises:
+        ValueError: If the config's wrapper is neither ``OptimWrapper`` nor
+            already a mixed-precision one.
+    """
+    wrapper = cfg.get('optim_wrapper', {}).get('type', 'OptimWrapper')
+    if wrapper not in ('OptimWrapper', 'AmpOptimWrapper',
+                       'mmskysense.CPUAmpOptimWrapper'):
+        raise ValueError(f"--amp: optim_wrapper is '{wrapper}', expected "
+                         "'OptimWrapper' or 'AmpOptimWrapper'; leave --amp "
+                         'out or change the config')
+    if get_device() == 'cpu':
+        for name in ('dtype', 'loss_scale'):
+            cfg.optim_wrapper.pop(name, None)
+        cfg.optim_wrapper.type = 'mmskysense.CPUAmpOptimWrapper'
+    elif wrapper != 'AmpOptimWrapper':
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.loss_scale = 'dynamic'

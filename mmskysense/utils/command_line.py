@@ -1,0 +1,59 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""How the commands in ``tools/`` refuse bad input."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# What bad input raises; anything else is a defect and keeps its traceback.
+BAD_INPUT = (OSError, ValueError, KeyError, ImportError, SyntaxError)
+
+
+@contextmanager
+def plain_refusal(program: str) -> Iterator[None]:
+    """Turn an error about the user's input into one line and status 1.
+
+    Args:
+        program (str): Name printed in front of the message.
+
+    Raises:
+        SystemExit: With the message, for the exceptions in ``BAD_INPUT``.
+            With ``MMSKYSENSE_TRACEBACK=1`` in the environment the original
+            exception passes through instead.
+    """
+    try:
+        yield
+    except BAD_INPUT as error:
+        if os.environ.get('MMSKYSENSE_TRACEBACK', '0') not in ('', '0'):
+            raise
+        # str(KeyError('x')) is "'x'": its argument reads better.
+        text = error.args[0] if isinstance(error, KeyError) and error.args \
+            else error
+        line = ' '.join(str(text).split()) or type(error).__name__
+        sys.exit(f'{program}: error: {line} (MMSKYSENSE_TRACEBACK=1 shows '
+                 'where)')
+
+
+def check_file(path: str, what: str, remedy: str) -> None:
+    """Refuse a path at which there is no readable, non-empty file.
+
+    Args:
+        path (str): A local path; addresses such as ``https://...`` are left
+            to the library that opens them.
+        what (str): What the file is, e.g. ``'checkpoint'``.
+        remedy (str): What the user should do about it.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If it has no bytes.
+    """
+    if '://' in path:
+        return
+    if not Path(path).is_file():
+        found = 'a directory' if Path(path).is_dir() else 'nothing'
+        raise FileNotFoundError(
+            f'{what} {path}: expected a file, found {found}; {remedy}')
+    if Path(path).stat().st_size == 0:
+        raise ValueError(f'{what} {path}: the file is empty; {remedy}')

@@ -1,0 +1,113 @@
+#!/usr/bin/env python
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Test a model: ``python tools/test.py CONFIG CHECKPOINT``."""
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.evaluator import DumpResults
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmskysense.engine import check_checkpoint, prepare_launch
+from mmskysense.utils import check_file, plain_refusal
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Test (and evaluate).')
+    parser.add_argument('config', help='test config file path')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--work-dir',
+        help='where the log and the metrics go (default: the config\'s '
+        'work_dir, else work_dirs/<name of the config>)')
+    parser.add_argument('--out', help='save the predictions as FILE.pkl')
+    parser.add_argument(
+        '--show-dir',
+        help='paint the predictions into this folder (needs a config with a '
+        'visualization hook, as the hosts\' have)')
+    parser.add_argument(
+        '--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='overrides of the config as key=value')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher')
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0,
+        help='set by the launcher')
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def use_tta(cfg: Config) -> None:
+    """Wrap the model and swap the test pipeline for the augmented one."""
+    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+        raise ValueError('--tta: the config has no tta_model and tta_pipeline;'
+                         ' add both or leave --tta out')
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    dataset.pipeline = cfg.tta_pipeline
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+
+
+def build_config(args: argparse.Namespace) -> Config:
+    """Merge the command line into the config."""
+    check_file(args.config, 'config', 'the configs are in configs/')
+    check_file(args.checkpoint, 'checkpoint',
+               'give a .pth file that tools/train.py wrote')
+    if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
+        raise ValueError(f'--out {args.out}: expected a name that ends in '
+                         '.pkl or .pickle')
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    if args.show_dir is not None:
+        hook = cfg.get('default_hooks', {}).get('visualization')
+        if hook is None:
+            raise ValueError('--show-dir: the config has no default_hooks.'
+                             'visualization; add the host\'s visualization '
+                             'hook or leave --show-dir out')
+        hook.update(draw=True)
+        cfg.visualizer.save_dir = args.show_dir
+    if args.tta:
+        use_tta(cfg)
+    prepare_launch(cfg, args.launcher)
+    return cfg
+
+
+def main() -> None:
+    """Test."""
+    args = parse_args()
+    with plain_refusal('test.py'):
+        cfg = build_config(args)
+        runner = (
+            RUNNERS.build(cfg)
+            if 'runner_type' in cfg else Runner.from_cfg(cfg))
+        # A test-time-augmentation wrapper is not in the checkpoint.
+        model = runner.model.module if args.tta else runner.model
+        check_checkpoint(model, args.checkpoint)
+        _ = runner.test_loop
+    if args.out is not None:
+        runner.test_evaluator.metrics.append(
+            DumpResults(out_file_path=args.out))
+    runner.test()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,110 @@
+#!/usr/bin/env python
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Train a model: ``python tools/train.py CONFIG``."""
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmskysense.engine import enable_amp, prepare_launch
+from mmskysense.utils import check_file, plain_refusal
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Train a model.')
+    parser.add_argument('config', help='train config file path')
+    parser.add_argument(
+        '--work-dir',
+        help='where logs and checkpoints go (default: the config\'s work_dir, '
+        'else work_dirs/<name of the config>)')
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the real over the base batch size')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        type=str,
+        const='auto',
+        help='continue from a checkpoint; without a path, from the latest in '
+        'the work directory')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='overrides of the config as key=value, e.g. '
+        'train_dataloader.batch_size=4 model.backbone.arch=small')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher')
+    # torchrun and torch.distributed.launch spell it differently.
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0,
+        help='set by the launcher')
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def build_config(args: argparse.Namespace) -> Config:
+    """Merge the command line into the config."""
+    check_file(args.config, 'config', 'the configs are in configs/')
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise ValueError(
+                f'config {args.config}: --auto-scale-lr needs '
+                'auto_scale_lr=dict(base_batch_size=...), the batch size the '
+                'learning rate was chosen for; add it or leave the option out')
+        cfg.auto_scale_lr.enable = True
+    if args.resume == 'auto':
+        cfg.resume, cfg.load_from = True, None
+    elif args.resume is not None:
+        check_file(args.resume, 'checkpoint to resume from',
+                   'give the path of a .pth file that training wrote')
+        cfg.resume, cfg.load_from = True, args.resume
+    elif cfg.get('load_from') is not None:
+        check_file(cfg.load_from, 'checkpoint in load_from',
+                   'correct load_from in the config')
+    if args.amp:
+        enable_amp(cfg)
+    prepare_launch(cfg, args.launcher)
+    return cfg
+
+
+def main() -> None:
+    """Train."""
+    args = parse_args()
+    with plain_refusal('train.py'):
+        cfg = build_config(args)
+        if 'runner_type' in cfg:
+            runner = RUNNERS.build(cfg)
+        else:
+            runner = Runner.from_cfg(cfg)
+            # Opens both data sets now: a missing file is told before the
+            # first iteration and not after the first epoch.
+            _ = runner.train_loop
+            if cfg.get('val_cfg') is not None:
+                _ = runner.val_loop
+    runner.train()
+
+
+if __name__ == '__main__':
+    main()
