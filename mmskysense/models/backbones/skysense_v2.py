@@ -55,7 +55,9 @@ class SkySenseV2(BaseModule):
         position: Positions in stages 3-4: ``'rotary'`` in tokens,
             ``'rotary_metres'``: the same ground distance is the same angle
             in all modalities, or ``'none'``. Unpublished, so ours.
-        layer_scale: Initial LayerScale of stages 3-4, 0 for none. Ours.
+        layer_scale: Initial LayerScale of stages 3-4, 0 for none. Default by
+            depth as in CaiT (arXiv 2103.17239): 0.1 for up to 18 blocks
+            (tiny, small), 1e-5 beyond. Unpublished, so ours.
         out_indices: Stages (0 to 3) whose maps are returned. Stages behind
             the last of them are not built.
         frozen_stages: Stages up to this one (1 to 4) are frozen, with the
@@ -84,7 +86,7 @@ class SkySenseV2(BaseModule):
                  moe: dict[str, Any] | None = None,
                  num_prompts: int = 4,
                  position: str = 'rotary',
-                 layer_scale: float = 1e-5,
+                 layer_scale: float | None = None,
                  out_indices: Sequence[int] = (0, 1, 2, 3),
                  frozen_stages: int = -1,
                  with_cp: bool = False,
@@ -101,6 +103,8 @@ class SkySenseV2(BaseModule):
         self._check_arguments()
 
         widths, depths = self.arch.widths, self.arch.depths
+        if layer_scale is None:
+            layer_scale = 0.1 if sum(depths) <= 18 else 1e-5
         num_stages = max(self.out_indices) + 1
         self.out_channels = tuple(widths[i] for i in self.out_indices)
         self.tokenizers = nn.ModuleDict({
