@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
+from .canvas import resample
 from .landscape import Landscape
 
 _PITCHED = ('tile_red', 'tile_red', 'tile_brown', 'tile_brown', 'slate',
@@ -30,6 +32,7 @@ class Building:
         tone: Relative brightness of the roof.
         new: Built between the two dates.
         use: ``'residential'`` or ``'industrial'``.
+        drive: Where its driveway meets the street, if it has one.
     """
 
     centre: tuple[float, float]
@@ -42,6 +45,7 @@ class Building:
     tone: float
     new: bool = False
     use: str = 'residential'
+    drive: tuple[float, float] | None = None
 
     @property
     def reach(self) -> float:
@@ -63,34 +67,27 @@ def _free(landscape: Landscape, centre: np.ndarray, reach: float,
     return bool(landscape.water_distance_at(centre[None])[0] > reach + 5)
 
 
-def _dense(points: np.ndarray, step: float) -> np.ndarray:
-    """A polyline resampled at equal steps (n, 2)."""
-    along = np.r_[0, np.cumsum(np.hypot(*np.diff(points, axis=0).T))]
-    at = np.arange(step / 2, along[-1], step)
-    return np.stack([np.interp(at, along, points[:, k]) for k in (0, 1)], -1)
-
-
-def block_buildings(landscape: Landscape, i: int, j: int) -> list[Building]:
+@lru_cache(4096)
+def block_buildings(landscape: Landscape, i: int, j: int) -> tuple[Building, ...]:
     """All buildings of a block, in a fixed order."""
     use = landscape.land_use(i, j)
     if use not in ('village', 'industrial', 'farmland', 'meadow',
                    'airfield'):
-        return []
+        return ()
     rng = landscape.rng(40, i, j)
     outline = landscape.outline(i, j)
     middle = outline.mean(0)
     edges = [(i, j, False), (i + 1, j, True), (i, j + 1, False), (i, j, True)]
     lines = [(landscape.edge(*e), landscape.road(*e)) for e in edges]
     inner = landscape.inner_roads(i, j)
-    roads = [(_dense(points, 4.0), road.width if road else 2.0)
+    roads = [(resample(points, 4.0), road.width if road else 2.0)
              for points, road in lines]
-    roads += [(_dense(road.points, 4.0), road.width) for road in inner]
+    roads += [(resample(road.points, 4.0), road.width) for road in inner]
     taken: list[tuple[np.ndarray, float]] = []
     buildings: list[Building] = []
     if use == 'village':
-        density = rng.uniform(0.7, 0.95)
-        streets = [(p, r, (1, -1)) for p, r in lines if r is not None]
-        streets = [(p, r, (0, )) for p, r, _ in streets]
+        density = rng.uniform(0.8, 1.0)
+        streets = [(p, r, (0, )) for p, r in lines if r is not None]
         streets += [(r.points, r, (1, -1)) for r in inner]
         for points, road, sides in streets:
             _line_houses(landscape, rng, points, road.width, sides, middle,
@@ -102,7 +99,7 @@ def block_buildings(landscape: Landscape, i: int, j: int) -> list[Building]:
         count = 14 if use == 'industrial' else 3
         _halls(landscape, rng, outline, middle, count, roads, taken,
                buildings)
-    return buildings
+    return tuple(buildings)
 
 
 def _line_houses(landscape: Landscape, rng: np.random.Generator,
@@ -111,7 +108,7 @@ def _line_houses(landscape: Landscape, rng: np.random.Generator,
                  roads: list, taken: list, buildings: list[Building],
                  new_street: bool) -> None:
     """Place houses on one or both sides of a street."""
-    stations = _dense(points, rng.uniform(17, 23))
+    stations = resample(points, rng.uniform(13, 18))
     if len(stations) < 3:
         return
     tangent = np.gradient(stations, axis=0)
@@ -123,11 +120,11 @@ def _line_houses(landscape: Landscape, rng: np.random.Generator,
                 continue
             normal = np.array([-np.sin(angle), np.cos(angle)])
             sign = side or np.sign(normal @ (middle - at))
-            length, width = rng.uniform(10, 16), rng.uniform(8, 10.5)
-            if rng.random() < 0.35:
+            length, width = rng.uniform(10, 17), rng.uniform(8, 11)
+            if rng.random() < 0.3:
                 angle = angle + np.pi / 2
             centre = at + sign * normal * (
-                road_width / 2 + rng.uniform(4, 9) + length / 2)
+                road_width / 2 + rng.uniform(2, 6) + length / 2)
             reach = 0.5 * np.hypot(length, width)
             if not _free(landscape, centre, reach, roads, taken):
                 continue
@@ -139,7 +136,18 @@ def _line_houses(landscape: Landscape, rng: np.random.Generator,
             height, pitch = rng.uniform(3.2, 6.5), rng.uniform(0.55, 0.95)
             buildings.append(Building(
                 tuple(centre), angle, length, width, height, pitch, material,
-                tone, new))
+                tone, new, drive=(float(at[0]), float(at[1]))))
+            if rng.random() < 0.7:  # a shed or garage in the garden
+                shed = centre + sign * normal * rng.uniform(
+                    11, 17) + rng.uniform(-6, 6) * np.array(
+                        [np.cos(angle), np.sin(angle)])
+                if _free(landscape, shed, 3.5, roads, taken):
+                    taken.append((shed, 3.5))
+                    buildings.append(Building(
+                        tuple(shed), angle, rng.uniform(4, 8),
+                        rng.uniform(3, 5), 2.4, 0.3,
+                        ('fibre_cement', 'bitumen', 'tile_brown', 'metal',
+                         'slate')[rng.integers(5)], tone, new))
             if rng.random() < 0.45:  # an L-shaped house has a second wing
                 wing = rng.uniform(6, 9)
                 end = rng.choice((-1, 1)) * (length - 6.5) / 2
@@ -184,18 +192,21 @@ def _halls(landscape: Landscape, rng: np.random.Generator,
     angle = float(np.arctan2(direction[1], direction[0]))
     along = np.array([np.cos(angle), np.sin(angle)])
     across = np.array([-along[1], along[0]])
-    for _ in range(count * 3):
+    placed: list[tuple[float, float, float, float]] = []
+    for _ in range(count * 8):
         if len(buildings) >= count:
             break
         u, v = rng.uniform(-100, 100, 2)
-        length, width = rng.uniform(24, 56), rng.uniform(16, 34)
-        centre = middle + u * along + v * across
-        reach = 0.5 * np.hypot(length, width)
+        length, width = rng.uniform(18, 54), rng.uniform(14, 34)
         if count < 5:  # hangars stand along the edge of the airfield
-            centre = middle + u * 0.7 * along - 88 * across
-        if not _free(landscape, centre, reach, roads, taken):
+            u, v = 0.7 * u, -88.0
+        centre = middle + u * along + v * across
+        reach = 0.5 * float(np.hypot(length, width))
+        if any(abs(u - a) < (length + c) / 2 + 5
+               and abs(v - b) < (width + d) / 2 + 5 for a, b, c, d in placed
+               ) or not _free(landscape, centre, reach, roads, taken):
             continue
-        taken.append((centre, reach))
+        placed.append((u, v, length, width))
         buildings.append(Building(
             tuple(centre), angle, length, width, rng.uniform(6, 11), 0.0,
             _FLAT[rng.integers(len(_FLAT))], rng.uniform(0.75, 1.2),

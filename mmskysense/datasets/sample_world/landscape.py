@@ -23,7 +23,7 @@ RIVER_SPACING = 1150.0
 
 # The land uses of the 16 blocks of a district, shuffled for each district,
 # so that a few square kilometres hold everything.
-DISTRICT = ('farmland', ) * 6 + ('village', ) * 3 + ('forest', ) * 2 + (
+DISTRICT = ('farmland', ) * 5 + ('village', ) * 4 + ('forest', ) * 2 + (
     'meadow', 'meadow', 'quarry', 'industrial', 'airfield')
 
 
@@ -107,6 +107,16 @@ class Landscape:
             self.edge(i, j + 1, False)[::-1][:-1],
             self.edge(i, j, True)[::-1][:-1]])
 
+    def frame(self, i: int, j: int
+              ) -> tuple[np.random.Generator, np.ndarray, float]:
+        """Generator, middle point (2,) and direction of a block."""
+        rng = self.rng(50, i, j)
+        outline = self.outline(i, j)
+        chord = outline[16] - outline[0]
+        turn = np.pi / 2 if rng.random() < 0.5 else 0.0
+        return rng, outline.mean(0), float(
+            np.arctan2(chord[1], chord[0]) + rng.uniform(-0.12, 0.12) + turn)
+
     def _draw_district(self, i: int, j: int) -> tuple[str, ...]:
         return tuple(self.rng(7, i, j).permutation(DISTRICT).tolist())
 
@@ -149,22 +159,22 @@ class Landscape:
         return sorted(roads, key=lambda road: order[road.kind])
 
     def inner_roads(self, i: int, j: int) -> list[Road]:
-        """Streets that cut a village block in two."""
+        """Streets that cut a village block in parts."""
         if self.land_use(i, j) != 'village':
             return []
-        draw = self.hash(16, i, j)
-        across = draw < 0.5
-        k = 6 + int(self.hash(17, i, j) * 5)
-        if across:
-            start, end = self.edge(i, j, True)[k], self.edge(
-                i + 1, j, True)[16 - k + 2]
-        else:
-            start, end = self.edge(i, j, False)[k], self.edge(
-                i, j + 1, False)[16 - k + 2]
-        line = curve(start, end, 0.2 * (self.hash(18, i, j) - 0.5),
-                     0.12 * (self.hash(19, i, j) - 0.5))
-        return [Road(line, 5.0, 'asphalt_old' if draw * 7 % 1 < 0.5 else
-                     'asphalt_new', 'street', new=draw * 13 % 1 < 0.2)]
+        rng = self.rng(16, i, j)
+        streets = []
+        for down in (False, True) if rng.random() < 0.7 else (False, ):
+            k = int(rng.integers(6, 11))
+            end = (i, j + 1) if down else (i + 1, j)
+            line = curve(self.edge(i, j, not down)[k],
+                         self.edge(*end, not down)[k + 16 - 2 * k],
+                         rng.uniform(-0.12, 0.12), rng.uniform(-0.08, 0.08))
+            streets.append(Road(
+                line, rng.uniform(4, 6),
+                ('asphalt_old', 'asphalt_new')[rng.integers(2)], 'street',
+                new=down and rng.random() < 0.35))
+        return streets
 
     # -- water -----------------------------------------------------------
 

@@ -121,11 +121,8 @@ def _aircraft(landscape: Landscape, surface: Surface, cover: np.ndarray,
         if landscape.land_use(i, j) != 'airfield':
             continue
         outline = landscape.outline(i, j)
-        # The same frame as the one in which the apron is drawn.
-        frame = landscape.rng(50, i, j)
-        chord = outline[16] - outline[0]
-        angle = np.arctan2(chord[1], chord[0]) + frame.uniform(
-            -0.12, 0.12) + (np.pi / 2 if frame.random() < 0.5 else 0)
+        # The frame in which the apron is painted.
+        _, _, angle = landscape.frame(i, j)
         along = np.array([np.cos(angle), np.sin(angle)])
         across = np.array([-along[1], along[0]])
         rng = landscape.rng(82 + day, i, j)

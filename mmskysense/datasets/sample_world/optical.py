@@ -41,9 +41,9 @@ def sunlight(height: np.ndarray, day: int, resolution: float) -> np.ndarray:
     # Unit step towards the sun in columns and rows (rows grow southwards).
     step = np.array([np.sin(azimuth), -np.cos(azimuth)])
     rise = np.tan(elevation) * resolution
-    highest = height.max()
+    relief = float(height.max() - height.min())
     shadow = np.zeros(height.shape, bool)
-    reach = int(np.ceil(highest / rise)) if highest else 0
+    reach = int(np.ceil(relief / rise))
     for k in range(1, min(reach, 90) + 1):
         dx, dy = (int(v) for v in np.round(step * k))
         moved = _shift(height, dx, dy)
@@ -96,7 +96,7 @@ def render_rgb(surface: Surface, day: int, seed: int,
     tone = (signal / (1 + 0.35 * signal))**(1 / gamma) * 255
     noise = np.stack([pixel_noise(surface.window, seed * 7 + acquisition * 31
                                   + k) for k in range(3)], -1)
-    tone += noise * rng.uniform(4, 12)
+    tone += noise * rng.uniform(3, 8)
     return np.clip(np.round(tone), 0, 255).astype(np.uint8)
 
 

@@ -23,7 +23,8 @@ from .surface import Surface
 from .window import CRS, Window
 from .writer import write_raster
 
-CHIP = 64
+CHIP = 64  # pixels
+CHIPS_A_TILE = 3  # of each scene: keeps the classes near balance
 HR_DATES = ((2023, 4, 24), (2023, 6, 11), (2023, 8, 3), (2023, 9, 28))
 
 
@@ -179,6 +180,7 @@ def _chips(job: TileJob, surface: Surface, rgb: np.ndarray,
     kinds = np.array([s.kind for s in surface.segments])
     industrial = crop_margin(np.isin(kinds, ('industrial', 'parking', 'yard')
                                      )[surface.segment], margin)
+    taken: dict[str, int] = {}
     for n, (r, c) in enumerate((r, c)
                                for r in range(0, cover.shape[0] - CHIP + 1,
                                               CHIP)
@@ -186,8 +188,9 @@ def _chips(job: TileJob, surface: Surface, rgb: np.ndarray,
                                               CHIP)):
         box = (slice(r, r + CHIP), slice(c, c + CHIP))
         scene = scene_class(cover[box], industrial[box])
-        if scene is None:
+        if scene is None or taken.get(scene, 0) >= CHIPS_A_TILE:
             continue
+        taken[scene] = taken.get(scene, 0) + 1
         window = Window(job.window.column + c, job.window.row + r, CHIP,
                         CHIP, job.window.resolution)
         write_raster(
