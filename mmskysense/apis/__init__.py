@@ -1,3 +1,6 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""From files to results in one call."""
 
-__all__: list[str] = []
+from .map_inferencer import MapInferencer, MapSummary
+
+__all__ = ['MapInferencer', 'MapSummary']

@@ -1,3 +1,6 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""What a person looks at."""
 
-__all__: list[str] = []
+from .quick_look import save_quick_look, stretch
+
+__all__ = ['save_quick_look', 'stretch']

@@ -1,0 +1,296 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Georeferenced output that is either complete or not there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from rasterio.enums import ColorInterp
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
+
+from mmskysense.version import __version__
+
+NODATA = 255
+_BLOCK = 512
+
+
+def check_output(path: str | os.PathLike,
+                 inputs: Sequence[str | os.PathLike] = ()) -> None:
+    """Refuse an output path that could not be written at the end.
+
+    Args:
+        path: The file to write; an existing file will be replaced.
+        inputs: Files that must not be overwritten.
+
+    Raises:
+        ValueError: It is a directory or one of the inputs.
+        FileNotFoundError: Its directory does not exist.
+        PermissionError: Its directory is not writable.
+    """
+    path = Path(path)
+    folder = path.parent
+    if path.is_dir():
+        raise ValueError(f'{path}: expected a file to write, found a '
+                         'directory; add a file name such as map.tif')
+    if not folder.is_dir():
+        found = 'a file' if folder.exists() else 'nothing'
+        raise FileNotFoundError(
+            f'{path}: expected its directory {folder} to exist, found '
+            f'{found}; create it with mkdir -p')
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f'{path}: expected a writable directory, '
+                              f'{folder} is not; choose another one')
+    for source in inputs:
+        if os.path.exists(source) and path.exists() \
+                and os.path.samefile(source, path):
+            raise ValueError(f'{path}: the output is also an input; choose '
+                             'another file name')
+
+
+class GeoTIFFWriter:
+    """Writes rows of a uint8 raster; a context manager.
+
+    Rows go into a temporary file in the output's directory. Leaving the
+    context without an error turns it into a cloud-optimised GeoTIFF (tiles,
+    deflate, overviews) and gives it its final name in one step; with an
+    error, KeyboardInterrupt included, nothing is left behind and an older
+    file of that name stays as it was.
+
+    Args:
+        path: The file to write.
+        height: Rows in pixels.
+        width: Columns in pixels.
+        descriptions: One for each band.
+        crs: Coordinate reference system, or None.
+        transform: Affine from (column, row) to coordinates, also rotated;
+            identity or None means none.
+        tags: Metadata of the file.
+        overview_resampling: Name of the method of the GDAL COG driver.
+
+    Raises:
+        OSError: The file cannot be written; one line that names it.
+    """
+
+    def __init__(self,
+                 path: str | os.PathLike,
+                 height: int,
+                 width: int,
+                 descriptions: Sequence[str],
+                 crs: Any = None,
+                 transform: Any = None,
+                 tags: Mapping[str, Any] | None = None,
+                 overview_resampling: str = 'NEAREST') -> None:
+        self.path = Path(path)
+        self.height, self.width = height, width
+        self.descriptions = tuple(descriptions)
+        self.crs, self.transform = crs, transform
+        self.tags = {
+            'TIFFTAG_SOFTWARE': f'mmskysense {__version__}',
+            **(tags or {})
+        }
+        self.overview_resampling = overview_resampling
+        self._folder: tempfile.TemporaryDirectory | None = None
+        self._dataset: Any = None
+
+    def __enter__(self) -> GeoTIFFWriter:
+        check_output(self.path)
+        # A sibling, since a rename is atomic within a file system only.
+        self._folder = tempfile.TemporaryDirectory(
+            prefix=f'.{self.path.name}.partial-', dir=self.path.parent)
+        try:
+            with self._one_line():
+                self._dataset = rasterio.open(
+                    self._part('rows.tif'),
+                    'w',
+                    driver='GTiff',
+                    height=self.height,
+                    width=self.width,
+                    count=len(self.descriptions),
+                    dtype='uint8',
+                    nodata=NODATA,
+                    crs=self.crs,
+                    transform=self.transform,
+                    tiled=True,
+                    blockxsize=_BLOCK,
+                    blockysize=_BLOCK,
+                    interleave='band',
+                    compress='deflate',
+                    zlevel=1,
+                    bigtiff='if_safer')
+                self._describe(self._dataset)
+        except BaseException:
+            self._discard()
+            raise
+        return self
+
+    def _describe(self, dataset: Any) -> None:
+        """Write what must be there before the first pixel."""
+        dataset.update_tags(
+            **{name: str(value)
+               for name, value in self.tags.items()})
+        for number, text in enumerate(self.descriptions, 1):
+            dataset.set_band_description(number, text)
+
+    def write(self, row: int, rows: np.ndarray) -> None:
+        """Write finished rows.
+
+        Args:
+            row: First row in the raster.
+            rows: uint8 (rows, width), or (bands, rows, width).
+
+        Raises:
+            ValueError: Another data type or shape.
+            OSError: The disk is full or gone.
+        """
+        rows = rows[None] if rows.ndim == 2 else rows
+        expected = (len(self.descriptions), rows.shape[1], self.width)
+        if rows.dtype != np.uint8 or rows.shape != expected:
+            raise ValueError(f'{self.path}: expected uint8 rows of shape '
+                             f'{expected}, found {rows.dtype} {rows.shape}')
+        with self._one_line():
+            self._dataset.write(
+                rows, window=Window(0, row, self.width, rows.shape[1]))
+
+    def __exit__(self, kind: type[BaseException] | None,
+                 error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        try:
+            with self._one_line():
+                self._dataset.close()
+                if kind is None:
+                    self._complete()
+        finally:
+            self._discard()
+
+    def _complete(self) -> None:
+        """Turn the rows into a COG, then give it the final name."""
+        rasterio.shutil.copy(
+            self._part('rows.tif'),
+            self._part('cog.tif'),
+            driver='COG',
+            compress='DEFLATE',
+            predictor='YES',
+            blocksize=_BLOCK,
+            overviews='IGNORE_EXISTING',
+            overview_resampling=self.overview_resampling,
+            bigtiff='IF_SAFER')
+        os.replace(self._part('cog.tif'), self.path)
+
+    def _part(self, name: str) -> str:
+        assert self._folder is not None
+        return os.path.join(self._folder.name, name)
+
+    def _discard(self) -> None:
+        if self._dataset is not None and not self._dataset.closed:
+            self._dataset.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+        self._folder = None
+
+    @contextmanager
+    def _one_line(self) -> Iterator[None]:
+        """Say which file GDAL failed on, and hide its note on plain pixels."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore', NotGeoreferencedWarning)
+                yield
+        except (RasterioError, OSError) as error:
+            cause = ' '.join(str(error.__cause__ or error).split())
+            raise OSError(f'{self.path}: cannot be written ({cause[:160]}); '
+                          'check free space and permissions') from error
+
+
+class MapWriter(GeoTIFFWriter):
+    """Writes a class map: one uint8 band, 255 = nodata.
+
+    The colour table holds the palette; tags ``CLASS_0``, ``CLASS_1``, ...
+    hold the class names and ``NUM_CLASSES`` their number.
+
+    Args:
+        path: The file to write.
+        height: Rows in pixels.
+        width: Columns in pixels.
+        class_names: Name of class 0, 1, ...; at most 255.
+        palette: Red, green and blue (0 to 255) of each class.
+        crs: Coordinate reference system, or None.
+        transform: Affine, also rotated; None for plain pixels.
+        tags: More metadata of the file.
+
+    Raises:
+        ValueError: Too many classes, or a palette of another length.
+    """
+
+    def __init__(self,
+                 path: str | os.PathLike,
+                 height: int,
+                 width: int,
+                 class_names: Sequence[str],
+                 palette: Sequence[Sequence[int]],
+                 crs: Any = None,
+                 transform: Any = None,
+                 tags: Mapping[str, Any] | None = None) -> None:
+        if len(class_names) > NODATA or len(palette) != len(class_names):
+            raise ValueError(
+                f'{path}: expected at most {NODATA} classes with one colour '
+                f'each, found {len(class_names)} classes and {len(palette)} '
+                'colours')
+        names = {f'CLASS_{i}': name for i, name in enumerate(class_names)}
+        super().__init__(
+            path, height, width, ['class'], crs, transform,
+            dict(tags or {}, NUM_CLASSES=len(class_names), **names), 'MODE')
+        self.palette = palette
+
+    def _describe(self, dataset: Any) -> None:
+        super()._describe(dataset)
+        dataset.write_colormap(
+            1, {
+                **{value: (0, 0, 0, 255)
+                   for value in range(len(self.palette), NODATA)},
+                **{value: (*(int(part) for part in colour), 255)
+                   for value, colour in enumerate(self.palette)}, NODATA:
+                (0, 0, 0, 0)
+            })
+
+
+class ProbabilityWriter(GeoTIFFWriter):
+    """Writes class probabilities: one uint8 band a class, 255 = nodata.
+
+    Stored is round(254 * probability); the bands' scale is 1/254, so readers
+    that honour it give probabilities.
+
+    Args: As of :class:`MapWriter`, without the palette.
+    """
+
+    def __init__(self,
+                 path: str | os.PathLike,
+                 height: int,
+                 width: int,
+                 class_names: Sequence[str],
+                 crs: Any = None,
+                 transform: Any = None,
+                 tags: Mapping[str, Any] | None = None) -> None:
+        super().__init__(path, height, width, class_names, crs, transform,
+                         tags, 'AVERAGE')
+
+    def _describe(self, dataset: Any) -> None:
+        super()._describe(dataset)
+        dataset.scales = (1 / (NODATA - 1), ) * len(self.descriptions)
+        dataset.colorinterp = [ColorInterp.gray] + [ColorInterp.undefined] * (
+            len(self.descriptions) - 1)
+
+    @staticmethod
+    def encode(probabilities: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """Float (C, H, W) in 0..1 and bool (H, W) to uint8 (C, H, W)."""
+        scaled = np.rint(probabilities * (NODATA - 1)).astype(np.uint8)
+        return np.where(valid, scaled, np.uint8(NODATA))

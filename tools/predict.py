@@ -1,0 +1,144 @@
+#!/usr/bin/env python
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Make a map: ``python tools/predict.py CONFIG CKPT RASTER --out MAP.tif``."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from mmskysense.apis import MapInferencer, MapSummary
+from mmskysense.raster import check_output
+from mmskysense.raster.blend import BLENDS
+from mmskysense.utils import plain_refusal
+from mmskysense.visualization import save_quick_look
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Segment a raster of any size into a georeferenced map.')
+    parser.add_argument('config', help='segmentation config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        'raster', nargs='+', metavar='RASTER',
+        help='the raster, or SENSOR=RASTER')
+    parser.add_argument('--out', required=True, help='the map, a GeoTIFF')
+    parser.add_argument(
+        '--quick-look', metavar='PNG',
+        help='picture of raster and map (default: MAP.png; "none" for none)')
+    parser.add_argument(
+        '--probabilities', metavar='TIF',
+        help='also write a band of probability for each class')
+    parser.add_argument(
+        '--window', type=int, nargs='+', metavar='PIXELS',
+        help='side, or height and width, of what the model sees at once '
+        '(default: the size the config tests with)')
+    parser.add_argument(
+        '--overlap', type=float, default=0.5,
+        help='share of a window that its neighbour sees too (default: 0.5)')
+    parser.add_argument('--blend', choices=list(BLENDS), default='hann')
+    parser.add_argument('--batch-size', type=int, default=4)
+    parser.add_argument('--device', help='cpu, cuda:0, ...')
+    parser.add_argument(
+        '--amp', action='store_true', help='run the network in bfloat16')
+    parser.add_argument(
+        '--sensor', help='entry of the sensor table (default: the config\'s)')
+    parser.add_argument(
+        '--bands',
+        help='names of all bands in file order, or the numbers of the '
+        'sensor\'s bands, with commas: B02,B03,B04 or 4,3,2')
+    parser.add_argument(
+        '--scale',
+        help='file values times this are in the sensor\'s unit; "decibel" '
+        'converts linear power')
+    parser.add_argument('--offset', type=float, help='added after --scale')
+    parser.add_argument(
+        '--nodata', type=float, help='file value that means no measurement')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+                        help='overrides of the config as key=value')
+    return parser.parse_args(argv)
+
+
+def split_raster(arguments: Sequence[str],
+                 sensor: str | None) -> tuple[str, str | None]:
+    """``SENSOR=RASTER`` or ``RASTER`` to raster and sensor."""
+    if len(arguments) != 1:
+        raise ValueError(f'expected one raster, found {len(arguments)}; maps '
+                         'from several rasters are not supported yet')
+    before, equals, after = arguments[0].partition('=')
+    # A path may hold an equals sign; a sensor name holds no separator.
+    if not equals or not before.isidentifier() or Path(arguments[0]).exists():
+        return arguments[0], sensor
+    if sensor not in (None, before):
+        raise ValueError(f'--sensor {sensor} contradicts {arguments[0]}')
+    return after, before
+
+
+def parse_bands(text: str | None) -> list[int] | list[str] | None:
+    """``'4,3,2'`` to numbers, ``'B04,B03'`` to names."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(',')]
+    if all(part.isdigit() for part in parts):
+        return [int(part) for part in parts]
+    return parts
+
+
+def parse_scale(text: str | None) -> float | str | None:
+    """``'decibel'``, or a number."""
+    if text is None or text == 'decibel':
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"--scale {text}: expected a number or 'decibel'"
+                         ) from None
+
+
+def closing_line(summary: MapSummary) -> str:
+    """What a person wants to know at the end."""
+    shares = sorted(
+        zip(summary.shares, summary.class_names, strict=True), reverse=True)
+    listed = ', '.join(f'{name} {100 * share:.1f} %'
+                       for share, name in shares[:8] if share)
+    more = sum(1 for share, _ in shares[8:] if share)
+    nodata = summary.nodata_pixels / (summary.height * summary.width)
+    return (f'{summary.path}: {summary.width} x {summary.height} pixels in '
+            f'{summary.seconds:.1f} s; {listed or "no class"}'
+            f'{f", {more} more" if more else ""}; nodata {100 * nodata:.1f} %')
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Predict."""
+    args = parse_args(argv)
+    with plain_refusal('predict.py'):
+        raster, sensor = split_raster(args.raster, args.sensor)
+        picture = args.quick_look or str(Path(args.out).with_suffix('.png'))
+        if picture != 'none':
+            check_output(picture, [raster])
+        if args.window is not None and len(args.window) > 2:
+            raise ValueError(f'--window {args.window}: expected one number, '
+                             'or height and width')
+        window = args.window and (args.window[0], args.window[-1])
+        options = dict(
+            bands=parse_bands(args.bands),
+            scale=parse_scale(args.scale),
+            offset=args.offset,
+            nodata=args.nodata)
+        inferencer = MapInferencer(
+            args.config, args.checkpoint, args.device, sensor, args.amp,
+            args.cfg_options)
+        summary = inferencer.predict_raster(
+            raster, args.out, window, args.overlap, args.batch_size,
+            args.blend, args.probabilities, progress=True, **options)
+        if picture != 'none':
+            save_quick_look(
+                inferencer.reader(raster, **options), args.out, picture,
+                summary.shares)
+    print(closing_line(summary))
+
+
+if __name__ == '__main__':
+    main()
