@@ -179,6 +179,8 @@ SENSORS: dict[str, Sensor] = {
             std=(5.257, 5.912),
             dtypes=('float32', 'float64', 'int16'),
             valid_range=(-70.0, 35.0),
+            # Swath edges are commonly filled with 0; real 0.000 dB is not met.
+            nodata=0,
             default_bands=('VV', 'VH', 'VV'),
             statistics_source=_SKYSENSE_STATISTICS),
     )

@@ -129,11 +129,18 @@ def select_bands(path: str,
                              'colour interpretations')
     if len(numbers) == sensor.num_bands:
         return tuple(numbers)
+    if len(numbers) < sensor.num_bands:
+        remedy = 'give a file with all bands, or choose another sensor'
+    else:
+        spare = ["'unused'"] * (len(numbers) - sensor.num_bands)
+        example = ', '.join([f"'{n}'" for n in sensor.band_names] + spare)
+        remedy = (f"name the file's bands in file order, e.g. bands=[{example}"
+                  '], or give their 1-based numbers, e.g. '
+                  f'bands={list(range(1, sensor.num_bands + 1))}')
     raise RasterContractError(
         f"{path}: sensor '{sensor.name}' expects {sensor.num_bands} bands "
         f'({", ".join(sensor.band_names)}), found {len(numbers)} without band '
-        "descriptions; name the file's bands in file order, e.g. "
-        f'bands={_example(sensor)}, or give 1-based band numbers')
+        f'descriptions; {remedy}')
 
 
 def _select_given(path: str, sensor: Sensor, count: int,

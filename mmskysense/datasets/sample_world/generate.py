@@ -94,6 +94,10 @@ def generate(root: str | os.PathLike[str],
                                  ground_sample_distance)
         jobs = []
         for split in SPLITS:
+            # mmpretrain expects every class in every split, even if empty.
+            for scene_name in SCENE.names:
+                (aside / 'classification' / split / scene_name.replace(
+                    ' ', '_')).mkdir(parents=True)
             for window in windows[split]:
                 number = len(jobs) + 1
                 jobs.append(TileJob(aside, f'{number:04d}', number, split,

@@ -6,10 +6,13 @@ from .load_annotations import IgnoreInvalidPixels, LoadGeoTIFFAnnotations
 from .load_multi_sensor import LoadMultiSensorTile
 from .loading import LoadGeoTIFF
 from .multi_crop_views import MultiCropViews
+from .multi_sensor_geometry import (MultiSensorRandomCrop,
+                                    MultiSensorRandomFlip)
 from .radiometric_jitter import RadiometricJitter
 
 __all__ = [
     'IgnoreInvalidPixels', 'LoadGeoTIFF', 'LoadGeoTIFFAnnotations',
-    'LoadMultiSensorTile', 'MultiCropViews', 'PackMultiSensorSegInputs',
-    'PackPretrainInputs', 'RadiometricJitter'
+    'LoadMultiSensorTile', 'MultiCropViews', 'MultiSensorRandomCrop',
+    'MultiSensorRandomFlip', 'PackMultiSensorSegInputs', 'PackPretrainInputs',
+    'RadiometricJitter'
 ]
