@@ -14,7 +14,7 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -86,7 +86,7 @@ def step(module: nn.Module, inputs: tuple, backward: bool,
         module.zero_grad()
 
 
-def interleave(candidates: dict[str, Callable[[], None]], rounds: int,
+def interleave(candidates: Mapping[str, Callable[[], None]], rounds: int,
                device: str, label: str) -> dict[str, list[float]]:
     """Seconds of each candidate, a list by name; one warm-up each."""
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
@@ -111,12 +111,13 @@ def main() -> None:
                          device=args.device)
     sequence = torch.randn(args.batch * (args.size // 16)**2, 384,
                            device=args.device)
-    networks = {
-        'dense': FeedForward(384, 1536),
-        'mixture of 8, top-1': MixtureOfExperts(384, 1536, 8),
-    }
+    mixture = MixtureOfExperts(384, 1536, num_experts=8)
     with torch.no_grad():  # spread the tokens over the experts
-        networks['mixture of 8, top-1'].router.gate.weight.normal_()
+        mixture.router.gate.weight.normal_()
+    networks: dict[str, nn.Module] = {
+        'dense': FeedForward(384, 1536),
+        'mixture of 8, top-1': mixture,
+    }
     groups: dict[str, tuple[dict[str, nn.Module], dict[str, tuple]]] = {
         'encoder': (encoders(args.size), {}),
         'stage 1': (window_stages(args.size),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mmskysense.registry import MODELS
 from mmskysense.sensors import get_sensor
+
 from ..layers import AdaptivePatchMerging, Tokenizer
 from .architectures import get_architecture
 from .stages import GlobalStage, WindowStage
@@ -166,8 +167,9 @@ class SkySenseV2(BaseModule):
             for sensor, images in inputs.items() if images.numel()
         }
         if not present:
-            raise ValueError('every sensor is absent from the inputs: '
-                             f'{ {s: tuple(i.shape) for s, i in inputs.items()} }')
+            shapes = {s: tuple(i.shape) for s, i in inputs.items()}
+            raise ValueError('every sensor is absent from the inputs, whose '
+                             f'shapes are {shapes}')
         absent = self._absent_parameters(set(present))
         maps = {}
         for sensor, images in present.items():

@@ -7,8 +7,14 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..layers import (FeedForward, GlobalBlock, MixtureOfExperts,
-                      ModalityPrompts, RotaryPosition2D, SwinV2Block)
+from ..layers import (
+    FeedForward,
+    GlobalBlock,
+    MixtureOfExperts,
+    ModalityPrompts,
+    RotaryPosition2D,
+    SwinV2Block,
+)
 
 
 def _run(block: nn.Module, with_cp: bool, *inputs: object) -> Tensor:

@@ -120,13 +120,13 @@ class _AttachLoss(torch.autograd.Function):
     """Identity whose backward pass also starts one at a side loss."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, loss: Tensor) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, x: Tensor, loss: Tensor) -> Tensor:
         """Pass ``x`` on and remember the loss' dtype."""
         ctx.loss_dtype = loss.dtype
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor  # noqa: ANN401
+    def backward(ctx: Any, gradient: Tensor
                  ) -> tuple[Tensor, Tensor]:
         """Gradient of ``x`` unchanged, gradient one for the loss."""
         return gradient, torch.ones(
@@ -259,8 +259,8 @@ class MixtureOfExperts(nn.Module):
             target.copy_(source.expand_as(target))
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor],
-                              prefix: str, *args: Any,  # noqa: ANN401
-                              **kwargs: Any) -> None:  # noqa: ANN401
+                              prefix: str, *args: Any,
+                              **kwargs: Any) -> None:
         """Accept a dense network's entries: copy them to every expert.
 
         The gate, which a dense checkpoint cannot have, keeps its start.

@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from mmskysense.models.layers import (FeedForward, MixtureOfExperts,
-                                      balance_loss, router_z_loss)
+from mmskysense.models.layers import (
+    FeedForward,
+    MixtureOfExperts,
+    balance_loss,
+    router_z_loss,
+)
 
 
 def _mixture(num_experts: int = 4, top_k: int = 1,

@@ -4,8 +4,11 @@
 import pytest
 import torch
 
-from mmskysense.models.layers.swin_v2 import (LogSpacedPositionBias,
-                                              SwinV2Block, separated_tokens)
+from mmskysense.models.layers.swin_v2 import (
+    LogSpacedPositionBias,
+    SwinV2Block,
+    separated_tokens,
+)
 
 timm = pytest.importorskip('timm.models.swin_transformer_v2')
 

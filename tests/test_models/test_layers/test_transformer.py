@@ -4,8 +4,12 @@
 import pytest
 import torch
 
-from mmskysense.models.layers import (FeedForward, GlobalBlock,
-                                      ModalityPrompts, Tokenizer)
+from mmskysense.models.layers import (
+    FeedForward,
+    GlobalBlock,
+    ModalityPrompts,
+    Tokenizer,
+)
 
 
 @pytest.mark.parametrize('layer_scale', [0.0, 0.3])
