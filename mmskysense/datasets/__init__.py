@@ -3,6 +3,9 @@
 
 from .multi_sensor_segmentation import MultiSensorSegDataset
 from .multi_sensor_tiles import MultiSensorTileDataset
+from .scene_classification import SceneDataset
 from .transforms import *  # noqa: F403
 
-__all__ = ['MultiSensorSegDataset', 'MultiSensorTileDataset']
+__all__ = [
+    'MultiSensorSegDataset', 'MultiSensorTileDataset', 'SceneDataset'
+]

@@ -4,9 +4,10 @@
 from .checkpoint import check_checkpoint, read_checkpoint
 from .hooks import *  # noqa: F403
 from .launch import enable_amp, prepare_launch
-from .optimizers import CPUAmpOptimWrapper
+from .optimizers import CPUAmpOptimWrapper, LayerDecayOptimWrapperConstructor
 
 __all__ = [
-    'CPUAmpOptimWrapper', 'check_checkpoint', 'enable_amp', 'prepare_launch',
+    'CPUAmpOptimWrapper', 'LayerDecayOptimWrapperConstructor',
+    'check_checkpoint', 'enable_amp', 'prepare_launch',
     'read_checkpoint'
 ]

@@ -1,4 +1,5 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 from .cpu_amp import CPUAmpOptimWrapper
+from .layer_decay import LayerDecayOptimWrapperConstructor
 
-__all__ = ['CPUAmpOptimWrapper']
+__all__ = ['CPUAmpOptimWrapper', 'LayerDecayOptimWrapperConstructor']
