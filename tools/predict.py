@@ -3,6 +3,7 @@
 """Make a map: ``python tools/predict.py CONFIG CKPT RASTER --out MAP.tif``."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -115,9 +116,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     with plain_refusal('predict.py'):
         raster, sensor = split_raster(args.raster, args.sensor)
-        picture = args.quick_look or str(Path(args.out).with_suffix('.png'))
+        check_output(args.out, [raster])
+        picture = args.quick_look or os.path.splitext(args.out)[0] + '.png'
         if picture != 'none':
             check_output(picture, [raster])
+            if Path(picture).resolve() == Path(args.out).resolve():
+                raise ValueError(f'{picture}: the map and its picture need '
+                                 'different names; end --out with .tif')
         if args.window is not None and len(args.window) > 2:
             raise ValueError(f'--window {args.window}: expected one number, '
                              'or height and width')

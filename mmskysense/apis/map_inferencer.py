@@ -19,12 +19,13 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from tqdm import tqdm
 
-from mmskysense.raster import (BlendedRows, GridWindow, MapWriter,
-                               ProbabilityWriter, RasterReader,
-                               StreamingBlender, WindowGrid, blend_weights,
+from mmskysense.raster import (BlendedRows, MapWriter, ProbabilityWriter,
+                               RasterReader, SourceWindow, StreamingBlender,
+                               WindowGrid, WindowSource, blend_weights,
                                check_output)
 from mmskysense.raster.writer import NODATA
 from mmskysense.utils import check_file
+
 from .segmentor import WindowSegmentor, default_window, input_contract
 
 
@@ -234,10 +235,10 @@ class MapInferencer:
                 soft = stack.enter_context(
                     ProbabilityWriter(probabilities, height, width, names,
                                       tags=tags, **georeference))
-            windows = _Windows(reader, grid, self.contract.fill,
-                               self.contract.reverse_channels)
+            windows = WindowSource(reader, grid, self.contract.fill,
+                                   self.contract.reverse_channels)
             bar = stack.enter_context(
-                tqdm(windows, total=len(grid), unit='window',
+                tqdm(windows, unit='window',
                      desc=Path(out).name, disable=not progress))
             for rows in self._blended(bar, grid, batch_size, blend):
                 classes = np.where(rows.valid, segmentor.classify(rows.scores),
@@ -268,11 +269,11 @@ class MapInferencer:
             raise ValueError(f'window={window}: expected at least 1 pixel')
         return height, width
 
-    def _blended(self, windows: Iterable[_Window], grid: WindowGrid,
+    def _blended(self, windows: Iterable[SourceWindow], grid: WindowGrid,
                  batch_size: int, blend: str) -> Iterator[BlendedRows]:
         """Score the windows in batches and blend them in their order."""
         blender = StreamingBlender(grid, self.segmentor.num_channels, blend)
-        waiting: list[_Window] = []
+        waiting: list[SourceWindow] = []
         pictures = 0
         for window in windows:
             waiting.append(window)
@@ -286,9 +287,9 @@ class MapInferencer:
         yield from blender.finish()
 
     def _add(self, blender: StreamingBlender,
-             waiting: Sequence[_Window]) -> Iterator[BlendedRows]:
+             waiting: Sequence[SourceWindow]) -> Iterator[BlendedRows]:
         images = [w.image for w in waiting if w.image is not None]
-        scores = iter(())  # type: Iterator[np.ndarray]
+        scores: Iterator[np.ndarray] = iter(())
         if images:
             scores = iter(
                 self.segmentor(
@@ -297,36 +298,3 @@ class MapInferencer:
         for window in waiting:
             score = None if window.image is None else next(scores)
             yield from blender.add(window.place, score, window.valid)
-
-
-@dataclass(frozen=True)
-class _Window:
-    """A window that was read; ``image`` None if nothing was measured."""
-
-    place: GridWindow
-    image: np.ndarray | None
-    valid: np.ndarray
-
-
-class _Windows:
-    """Reads the windows of a grid in order and counts the empty ones."""
-
-    def __init__(self, reader: RasterReader, grid: WindowGrid,
-                 fill: Sequence[float], reverse_channels: bool) -> None:
-        self.reader, self.grid = reader, grid
-        self.fill, self.reverse_channels = fill, reverse_channels
-        self.skipped = 0
-
-    def __iter__(self) -> Iterator[_Window]:
-        for place in self.grid:
-            image, valid = self.reader.read(place.as_tuple())
-            if not valid.any():
-                self.skipped += 1
-                yield _Window(place, None, valid)
-                continue
-            if not valid.all():
-                for band, value in zip(image, self.fill):  # noqa: B905
-                    band[~valid] = value
-            if self.reverse_channels:
-                image = np.ascontiguousarray(image[::-1])
-            yield _Window(place, image, valid)

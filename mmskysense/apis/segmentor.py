@@ -157,7 +157,7 @@ class WindowSegmentor:
         settings = copy.deepcopy(cfg.model)
         # The checkpoint holds every weight: nothing else is to be loaded.
         settings.pop('pretrained', None)
-        if 'backbone' in settings:
+        if 'init_cfg' in settings.get('backbone', {}):
             settings.backbone.init_cfg = None
         meta = read_checkpoint(checkpoint).get('meta') or {}
         model = MODELS.build(settings)

@@ -94,7 +94,11 @@ class GeoTIFFWriter:
         self.path = Path(path)
         self.height, self.width = height, width
         self.descriptions = tuple(descriptions)
-        self.crs, self.transform = crs, transform
+        self.crs = crs
+        # Readers report "none" as identity; written down, it would become a
+        # georeference in GDAL's eyes.
+        self.transform = None if transform is not None \
+            and transform.is_identity else transform
         self.tags = {
             'TIFFTAG_SOFTWARE': f'mmskysense {__version__}',
             **(tags or {})
