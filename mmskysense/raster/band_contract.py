@@ -19,7 +19,7 @@ from mmskysense.sensors import Sensor, Unit
 
 # Fraction of measured pixels outside the plausible range that is taken for
 # noise (those pixels become invalid) and not for a wrong unit (ours).
-_OUTLIER_FRACTION = 0.01
+_OUTLIER_FRACTION = 0.1
 # Below this many measured pixels a window says too little about units (ours).
 _MINIMUM_PIXELS = 16
 _GENERIC_NAME = re.compile(r'(band|layer|channel|b)?[ _\-:]*\d+', re.I)
@@ -210,7 +210,7 @@ def check_values(path: str, sensor: Sensor, values: np.ndarray,
         dtype: NumPy name of the file's data type.
 
     Returns:
-        ``valid`` without the isolated pixels (at most 1 % of the measured
+        ``valid`` without the isolated pixels (at most 10 % of the measured
         ones, ours) that lie outside ``sensor.valid_range``.
 
     Raises:
@@ -239,7 +239,7 @@ def check_values(path: str, sensor: Sensor, values: np.ndarray,
         return valid
     outside = ((values < low) | (values > high)).any(axis=0) & valid
     fraction = outside.sum() / count
-    if fraction > _OUTLIER_FRACTION:
+    if enough and fraction > _OUTLIER_FRACTION:
         raise RasterContractError(
             f"{path}: sensor '{sensor.name}' expects {low:g} to {high:g} "
             f'({sensor.unit.value}), found {least:.6g} to {most:.6g} in '
