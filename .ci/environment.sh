@@ -110,7 +110,8 @@ install_core() {
     with_heartbeat "libraries" $VENV/core.log pip_install \
         -r requirements/runtime.txt -r requirements/mminstall.txt \
         -r requirements/demo.txt
-    pip_install --no-deps --no-build-isolation -e .
+    with_heartbeat "mmskysense itself" $VENV/self.log \
+        pip_install --no-deps --no-build-isolation -e .
 }
 
 # opencv-python needs libGL, which a machine without a screen lacks. The

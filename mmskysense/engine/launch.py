@@ -2,9 +2,9 @@
 """Preparing a config for the launcher and the device it will run on.
 
 mmengine's launchers call ``torch.cuda.set_device`` whatever the machine, and
-its default wrapper hands a GPU index to DistributedDataParallel: on a machine
+its wrapper hands a GPU index to DistributedDataParallel: on a machine
 without a GPU both fail. Here the gloo group is made first, which mmengine
-then keeps, and a wrapper without device indices is named.
+then keeps, and the wrapper is told to use no device index.
 """
 
 import os
@@ -76,8 +76,7 @@ def prepare_launch(cfg: Config, launcher: str) -> None:
 
     On a machine with an accelerator only ``cfg.launcher`` is set and mmengine
     does the rest. Without one, the gloo group is initialised and
-    ``cfg.model_wrapper_cfg`` gets a wrapper that works on a CPU, unless the
-    config names one.
+    ``cfg.model_wrapper_cfg`` is completed so that it works on a CPU.
 
     Args:
         cfg (Config): Changed in place.
@@ -103,6 +102,8 @@ def prepare_launch(cfg: Config, launcher: str) -> None:
             type='MMDistributedDataParallel',
             broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False))
+    # mmengine would fill in the index of a GPU.
+    cfg.model_wrapper_cfg.setdefault('device_ids', None)
 
 
 def enable_amp(cfg: Config) -> None:
