@@ -1,3 +1,6 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Fusion of sensors and dates."""
 
-__all__: list[str] = []
+from .temporal_fusion import MultiModalTemporalFusion
+
+__all__ = ['MultiModalTemporalFusion']

@@ -1,0 +1,56 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Resampling of maps that have holes."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+_TINY = 1e-6
+
+
+def place_validity(valid: Tensor, size: tuple[int, int]) -> Tensor:
+    """Which places of a coarser map saw at least one measured pixel.
+
+    Args:
+        valid: bool (M, H, W), pixels.
+        size: Height and width (h, w) of the map.
+
+    Returns:
+        bool (M, h, w).
+    """
+    if tuple(valid.shape[-2:]) == tuple(size):
+        return valid
+    return F.adaptive_max_pool2d(valid[:, None].float(), size)[:, 0] > 0
+
+
+def masked_resize(maps: Tensor, valid: Tensor | None, size: tuple[int, int],
+                  mode: str = 'bilinear') -> tuple[Tensor, Tensor | None]:
+    """Resample maps; places that were not measured leave no trace.
+
+    Finer grids by interpolation, coarser ones by the area's mean.
+    Interpolation weighs each source place by its validity and divides by the
+    weights' sum, so the border of a hole is not mixed with what is inside.
+
+    Args:
+        maps: (M, C, h, w).
+        valid: bool (M, h, w); None means everywhere.
+        size: Height and width of the result.
+        mode: ``'bilinear'`` or ``'nearest'``, for finer grids.
+
+    Returns:
+        Maps (M, C, *size) and their validity, bool (M, *size) or None.
+    """
+    if tuple(maps.shape[-2:]) == tuple(size):
+        return maps, valid
+
+    def resize(x: Tensor) -> Tensor:
+        if size[0] < x.shape[-2] or size[1] < x.shape[-1]:
+            return F.adaptive_avg_pool2d(x, size)
+        options = {} if mode == 'nearest' else dict(align_corners=False)
+        return F.interpolate(x, size, mode=mode, **options)
+
+    if valid is None:
+        return resize(maps), None
+    weight = valid[:, None].to(maps.dtype)
+    total = resize(weight)
+    resized = resize(maps * weight) / total.clamp(min=_TINY)
+    return resized, total[:, 0] > _TINY

@@ -1,0 +1,68 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""From features to similarities with prototypes."""
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+_TINY = 1e-6
+
+
+class ProjectionHead(BaseModule):
+    """Three-layer network, bottleneck on the unit sphere, unit prototypes.
+
+    Logits are cosines in [-1, 1]. The loss of SkySense V2 is unpublished:
+    this head (hidden 2048, bottleneck 256, 8k-65k prototypes) is ours, after
+    Caron et al., DINO, arXiv 2104.14294, and Oquab et al., DINOv2, arXiv
+    2304.07193 (spec section 3).
+
+    Args:
+        in_channels: Channels of the features.
+        num_prototypes: Prototypes, K.
+        hidden_channels: Width of the two hidden layers.
+        bottleneck_channels: Width in front of the prototypes.
+        init_cfg: mmengine's initialisation config.
+
+    Attributes:
+        prototypes_frozen: While True the prototypes' gradient is zero (not
+            absent, as DistributedDataParallel needs one). Their length does
+            not count, so weight decay does not move them either.
+    """
+
+    def __init__(self, in_channels: int, num_prototypes: int,
+                 hidden_channels: int = 2048,
+                 bottleneck_channels: int = 256,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        if num_prototypes < 2:
+            raise ValueError(f'num_prototypes={num_prototypes}: expected at '
+                             'least 2, or every assignment is the same')
+        self.num_prototypes = num_prototypes
+        self.prototypes_frozen = False
+        self.mlp = nn.Sequential(
+            nn.Linear(in_channels, hidden_channels), nn.GELU(),
+            nn.Linear(hidden_channels, hidden_channels), nn.GELU(),
+            nn.Linear(hidden_channels, bottleneck_channels))
+        self.prototypes = nn.Parameter(
+            torch.empty(num_prototypes, bottleneck_channels))
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Truncated normal weights of deviation 0.02, zero biases."""
+        for module in self.mlp:
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+        nn.init.normal_(self.prototypes)
+        self._is_init = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (..., in_channels) to logits (..., K), float32."""
+        x = self.mlp(x).float()
+        with torch.autocast(x.device.type, enabled=False):
+            x = F.normalize(x, dim=-1, eps=_TINY)
+            weight = F.normalize(self.prototypes.float(), dim=-1, eps=_TINY)
+            if self.prototypes_frozen:
+                weight = weight.detach() + 0.0 * weight
+            return F.linear(x, weight)
