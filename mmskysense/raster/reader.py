@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import rasterio
@@ -19,8 +19,13 @@ from rasterio.windows import Window
 
 from mmskysense.sensors import Sensor, Unit, get_sensor
 
-from .band_contract import (Grid, RasterContractError, check_dtype,
-                            check_values, select_bands)
+from .band_contract import (
+    Grid,
+    RasterContractError,
+    check_dtype,
+    check_values,
+    select_bands,
+)
 
 # GDAL handles are neither fork-safe nor thread-safe, so each thread of each
 # process keeps its own few.
@@ -30,7 +35,7 @@ _LOCAL = threading.local()
 # are parked, never used and never closed by the child.
 _INHERITED: list[OrderedDict] = []
 
-WindowLike = Window | tuple[int, int, int, int] | None
+WindowLike: TypeAlias = Window | tuple[int, int, int, int] | None
 
 
 def _signature(path: str) -> tuple:

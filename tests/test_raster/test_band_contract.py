@@ -3,9 +3,14 @@ import numpy as np
 import pytest
 from rasterio.crs import CRS
 
-from mmskysense.raster.band_contract import (Grid, RasterContractError,
-                                             check_alignment, check_dtype,
-                                             check_values, select_bands)
+from mmskysense.raster.band_contract import (
+    Grid,
+    RasterContractError,
+    check_alignment,
+    check_dtype,
+    check_values,
+    select_bands,
+)
 from mmskysense.sensors import get_sensor
 
 S2 = get_sensor('s2_l2a')

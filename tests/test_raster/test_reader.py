@@ -12,8 +12,12 @@ from rasterio.windows import Window
 from torch.utils.data import DataLoader, Dataset
 
 from mmskysense.raster import reader as reader_module
-from mmskysense.raster.reader import (RasterContractError, RasterReader,
-                                      open_raster, read_band)
+from mmskysense.raster.reader import (
+    RasterContractError,
+    RasterReader,
+    open_raster,
+    read_band,
+)
 from mmskysense.sensors import get_sensor
 
 S2_NAMES = get_sensor('s2_l2a').band_names

@@ -6,8 +6,7 @@ from .load_annotations import IgnoreInvalidPixels, LoadGeoTIFFAnnotations
 from .load_multi_sensor import LoadMultiSensorTile
 from .loading import LoadGeoTIFF
 from .multi_crop_views import MultiCropViews
-from .multi_sensor_geometry import (MultiSensorRandomCrop,
-                                    MultiSensorRandomFlip)
+from .multi_sensor_geometry import MultiSensorRandomCrop, MultiSensorRandomFlip
 from .radiometric_jitter import RadiometricJitter
 
 __all__ = [

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmskysense.raster.band_contract import (RasterContractError,
-                                             check_alignment)
+from mmskysense.raster.band_contract import (
+    RasterContractError,
+    check_alignment,
+)
 from mmskysense.raster.reader import RasterReader
 from mmskysense.registry import TRANSFORMS
 from mmskysense.sensors import get_sensors

@@ -74,11 +74,11 @@ class MultiSensorRandomCrop(BaseTransform):
 def _cut(array: np.ndarray,
          parts: Sequence[tuple[int, int, int]]) -> np.ndarray:
     """Cut (..., H, W) at fractions start / full to stop / full."""
-    index = tuple(
+    rows, columns = (
         slice(start * length // full, stop * length // full)
         for (start, stop, full), length in zip(
             parts, array.shape[-2:], strict=True))
-    return array[(..., *index)]
+    return array[..., rows, columns]
 
 
 @TRANSFORMS.register_module()

@@ -93,10 +93,12 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
                 f' has {self.sensor.num_bands}')
         self._mean = self._per_sensor('mean', mean)
         self._std = self._per_sensor('std', std)
-        self.batch_augments, self.num_classes = None, num_classes
+        self.batch_augments: Any = None
+        self.num_classes = num_classes
         if batch_augments is not None:
-            from mmpretrain.models.utils.batch_augments import \
-                RandomBatchAugment
+            from mmpretrain.models.utils.batch_augments import (
+                RandomBatchAugment,
+            )
             self.batch_augments = RandomBatchAugment(**batch_augments)
 
     def _per_sensor(

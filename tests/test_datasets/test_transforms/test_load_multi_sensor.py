@@ -3,13 +3,15 @@ import numpy as np
 import pytest
 import torch
 
-from mmskysense.datasets.transforms import (LoadMultiSensorTile,
-                                            MultiCropViews,
-                                            MultiSensorRandomCrop,
-                                            MultiSensorRandomFlip,
-                                            PackMultiSensorSegInputs,
-                                            PackPretrainInputs,
-                                            RadiometricJitter)
+from mmskysense.datasets.transforms import (
+    LoadMultiSensorTile,
+    MultiCropViews,
+    MultiSensorRandomCrop,
+    MultiSensorRandomFlip,
+    PackMultiSensorSegInputs,
+    PackPretrainInputs,
+    RadiometricJitter,
+)
 from mmskysense.datasets.transforms.load_multi_sensor import day_of_year
 from mmskysense.raster.band_contract import RasterContractError
 from mmskysense.sensors import get_sensor

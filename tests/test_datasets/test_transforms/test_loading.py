@@ -3,8 +3,11 @@ import numpy as np
 import pytest
 from mmengine.registry import init_default_scope
 
-from mmskysense.datasets.transforms import (IgnoreInvalidPixels, LoadGeoTIFF,
-                                            LoadGeoTIFFAnnotations)
+from mmskysense.datasets.transforms import (
+    IgnoreInvalidPixels,
+    LoadGeoTIFF,
+    LoadGeoTIFFAnnotations,
+)
 from mmskysense.raster.band_contract import RasterContractError
 from mmskysense.registry import TRANSFORMS
 from mmskysense.sensors import get_sensor

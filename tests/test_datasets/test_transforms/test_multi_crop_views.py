@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmskysense.datasets.transforms.exact_resample import (resample_box,
-                                                           resampling_weights)
+from mmskysense.datasets.transforms.exact_resample import (
+    resample_box,
+    resampling_weights,
+)
 from mmskysense.datasets.transforms.multi_crop_views import MultiCropViews
 
 SIDES = dict(hr_rgb=320, s2_l2a=16, s1_grd=16)
