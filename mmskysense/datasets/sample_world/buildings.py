@@ -53,18 +53,28 @@ class Building:
         return 0.5 * float(np.hypot(self.length, self.width))
 
 
-def _free(landscape: Landscape, centre: np.ndarray, reach: float,
-          roads: list[tuple[np.ndarray, float]],
-          taken: list[tuple[np.ndarray, float]]) -> bool:
-    """Whether a circle is clear of water, roads and other buildings."""
-    for other, radius in taken:
-        if np.hypot(*(other - centre)) < 0.86 * (reach + radius):
+class _Site:
+    """Free ground of a block: roads (n, 3: x, y, width) and circles taken."""
+
+    def __init__(self, landscape: Landscape, roads: np.ndarray) -> None:
+        self.landscape = landscape
+        self.roads = roads
+        self.taken = np.zeros((0, 3))
+
+    def claim(self, centre: np.ndarray, reach: float,
+              keep: bool = True) -> bool:
+        """Take a circle if it is clear of roads, buildings and water."""
+        gap = np.hypot(*(self.roads[:, :2] - centre).T)
+        if (gap < 0.8 * reach + self.roads[:, 2] / 2 + 2).any():
             return False
-    for points, width in roads:
-        gap = np.hypot(*(points - centre).T).min()
-        if gap < 0.8 * reach + width / 2 + 2:
+        gap = np.hypot(*(self.taken[:, :2] - centre).T)
+        if (gap < 0.86 * (reach + self.taken[:, 2])).any():
             return False
-    return bool(landscape.water_distance_at(centre[None])[0] > reach + 5)
+        if self.landscape.water_distance_at(centre[None])[0] < reach + 5:
+            return False
+        if keep:
+            self.taken = np.vstack([self.taken, [*centre, reach]])
+        return True
 
 
 @lru_cache(4096)
@@ -80,33 +90,32 @@ def block_buildings(landscape: Landscape, i: int, j: int) -> tuple[Building, ...
     edges = [(i, j, False), (i + 1, j, True), (i, j + 1, False), (i, j, True)]
     lines = [(landscape.edge(*e), landscape.road(*e)) for e in edges]
     inner = landscape.inner_roads(i, j)
-    roads = [(resample(points, 4.0), road.width if road else 2.0)
-             for points, road in lines]
-    roads += [(resample(road.points, 4.0), road.width) for road in inner]
-    taken: list[tuple[np.ndarray, float]] = []
+    site = _Site(landscape, np.concatenate([
+        np.insert(resample(points, 4.0), 2, width, axis=1)
+        for points, width in (
+            *((p, road.width if road else 2.0) for p, road in lines),
+            *((road.points, road.width) for road in inner))]))
     buildings: list[Building] = []
     if use == 'village':
         density = rng.uniform(0.8, 1.0)
         streets = [(p, r, (0, )) for p, r in lines if r is not None]
         streets += [(r.points, r, (1, -1)) for r in inner]
         for points, road, sides in streets:
-            _line_houses(landscape, rng, points, road.width, sides, middle,
-                         density, roads, taken, buildings, road.new)
+            _line_houses(site, rng, points, road.width, sides, middle,
+                         density, buildings, road.new)
     elif use in ('farmland', 'meadow'):
         if rng.random() < 0.45:
-            _farm(landscape, rng, outline, middle, roads, taken, buildings)
+            _farm(site, rng, outline, middle, buildings)
     else:
         count = 14 if use == 'industrial' else 3
-        _halls(landscape, rng, outline, middle, count, roads, taken,
-               buildings)
+        _halls(site, rng, outline, middle, count, buildings)
     return tuple(buildings)
 
 
-def _line_houses(landscape: Landscape, rng: np.random.Generator,
+def _line_houses(site: _Site, rng: np.random.Generator,
                  points: np.ndarray, road_width: float,
                  sides: tuple[int, ...], middle: np.ndarray, density: float,
-                 roads: list, taken: list, buildings: list[Building],
-                 new_street: bool) -> None:
+                 buildings: list[Building], new_street: bool) -> None:
     """Place houses on one or both sides of a street."""
     stations = resample(points, rng.uniform(13, 18))
     if len(stations) < 3:
@@ -126,9 +135,8 @@ def _line_houses(landscape: Landscape, rng: np.random.Generator,
             centre = at + sign * normal * (
                 road_width / 2 + rng.uniform(2, 6) + length / 2)
             reach = 0.5 * np.hypot(length, width)
-            if not _free(landscape, centre, reach, roads, taken):
+            if not site.claim(centre, float(reach)):
                 continue
-            taken.append((centre, reach))
             material = _PITCHED[style if rng.random() < 0.45 else rng.integers(
                 len(_PITCHED))]
             new = new_street or rng.random() < 0.13
@@ -141,8 +149,7 @@ def _line_houses(landscape: Landscape, rng: np.random.Generator,
                 shed = centre + sign * normal * rng.uniform(
                     11, 17) + rng.uniform(-6, 6) * np.array(
                         [np.cos(angle), np.sin(angle)])
-                if _free(landscape, shed, 3.5, roads, taken):
-                    taken.append((shed, 3.5))
+                if site.claim(shed, 3.5):
                     buildings.append(Building(
                         tuple(shed), angle, rng.uniform(4, 8),
                         rng.uniform(3, 5), 2.4, 0.3,
@@ -160,9 +167,8 @@ def _line_houses(landscape: Landscape, rng: np.random.Generator,
                     height - 0.4, pitch, material, tone, new))
 
 
-def _farm(landscape: Landscape, rng: np.random.Generator,
-          outline: np.ndarray, middle: np.ndarray, roads: list, taken: list,
-          buildings: list[Building]) -> None:
+def _farm(site: _Site, rng: np.random.Generator, outline: np.ndarray,
+          middle: np.ndarray, buildings: list[Building]) -> None:
     """A farmstead of barns around a yard near the edge of the block."""
     corner = outline[rng.integers(len(outline))]
     yard = corner + 0.3 * (middle - corner)
@@ -173,9 +179,8 @@ def _farm(landscape: Landscape, rng: np.random.Generator,
         centre = yard + rng.uniform(16, 27) * np.array(
             [np.cos(turn), np.sin(turn)])
         reach = 0.5 * np.hypot(length, width)
-        if not _free(landscape, centre, reach, roads, taken):
+        if not site.claim(centre, float(reach)):
             continue
-        taken.append((centre, reach))
         buildings.append(Building(
             tuple(centre), turn + np.pi / 2, length, width,
             rng.uniform(4, 7), 0.35,
@@ -184,9 +189,8 @@ def _farm(landscape: Landscape, rng: np.random.Generator,
             rng.random() < 0.15))
 
 
-def _halls(landscape: Landscape, rng: np.random.Generator,
-           outline: np.ndarray, middle: np.ndarray, count: int, roads: list,
-           taken: list, buildings: list[Building]) -> None:
+def _halls(site: _Site, rng: np.random.Generator, outline: np.ndarray,
+           middle: np.ndarray, count: int, buildings: list[Building]) -> None:
     """Large flat halls on a common grid direction."""
     direction = outline[16] - outline[0]
     angle = float(np.arctan2(direction[1], direction[0]))
@@ -204,7 +208,7 @@ def _halls(landscape: Landscape, rng: np.random.Generator,
         reach = 0.5 * float(np.hypot(length, width))
         if any(abs(u - a) < (length + c) / 2 + 5
                and abs(v - b) < (width + d) / 2 + 5 for a, b, c, d in placed
-               ) or not _free(landscape, centre, reach, roads, taken):
+               ) or not site.claim(centre, reach, keep=False):
             continue
         placed.append((u, v, length, width))
         buildings.append(Building(

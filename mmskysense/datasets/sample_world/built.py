@@ -9,7 +9,7 @@ import numpy as np
 from .buildings import Building, block_buildings
 from .canvas import Canvas, around, fill, resample, stroke
 from .landscape import Road
-from .noise import place_hash
+from .noise import place_number
 
 
 def paint_roads(canvas: Canvas) -> None:
@@ -32,8 +32,8 @@ def _road(canvas: Canvas, road: Road) -> None:
                     np.uint8)
     stroke(mask, line - corner, road.width / window.resolution, 1)
     paved = mask > 0
-    tone = 0.72 + 0.55 * float(place_hash(
-        canvas.seed + 61, *(int(v) for v in road.points[0])))
+    tone = 0.72 + 0.55 * place_number(
+        canvas.seed + 61, *(int(v) for v in road.points[0]))
     segment = surface.add(
         'road', road.material, tone=tone, kind=road.kind,
         second='soil_loam', mix=0.45 if road.kind == 'track' else 0.05)
@@ -60,14 +60,17 @@ def paint_buildings(canvas: Canvas) -> None:
         b for i, j in landscape.blocks_in(window.extent, 10)
         for b in block_buildings(landscape, i, j)
         if canvas.after or not b.new]
+    # Driveways end at the street and never cross water.
+    open_ground = ~np.isin(canvas.surface.cover, (3, 4))
     for building in buildings:
         if building.drive is not None:
-            _driveway(canvas, building)
+            _driveway(canvas, building, open_ground)
     for building in buildings:
         _roof(canvas, building)
 
 
-def _driveway(canvas: Canvas, b: Building) -> None:
+def _driveway(canvas: Canvas, b: Building,
+              open_ground: np.ndarray) -> None:
     assert b.drive is not None
     line = canvas.window.to_pixels(np.array([b.drive, b.centre]))
     box = around(line, canvas.window, 8)
@@ -81,8 +84,7 @@ def _driveway(canvas: Canvas, b: Building) -> None:
     side = side * 1.8 / canvas.window.resolution
     fill(mask, np.stack([line[0] + side, line[1] + side, line[1] - side,
                          line[0] - side]) - corner, 1)
-    cover = canvas.surface.cover[box]
-    dry = (mask > 0) & (cover != 3) & (cover != 4)
+    dry = (mask > 0) & open_ground[box]
     segment = canvas.surface.add(
         'road', ('gravel', 'concrete', 'asphalt_old')[int(b.tone * 97) % 3],
         tone=0.55 + 0.35 * b.tone, kind='driveway')

@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rasterio.windows import Window as RasterWindow
 from tqdm import tqdm
 
 from .catalogue import CROP_TYPE, DETECTION, LAND_COVER, OSM, SCENE, ClassTable
 from .ground import MARGIN, draw_surface
+from .landscape import Landscape
 from .optical import render_rgb
 from .tile import (HR_DATES, TileJob, crop_margin, day_of_year, landscape_of,
                    write_tile)
 from .window import CRS, Window
-from .writer import write_raster
+from .writer import open_raster
 
 SPLITS = ('train', 'val', 'test')
 S2_DATES = ('2023-02-14', '2023-04-03', '2023-05-01', '2023-05-28',
@@ -33,7 +35,7 @@ S1_DATES = ('2023-02-10', '2023-04-05', '2023-05-04', '2023-06-02',
 # Arguments of the two sizes that are used all the time.
 PRESETS: dict[str, dict[str, Any]] = {
     'test': dict(tiles=(6, 2, 2), tile_size=160.0, scene_size=448),
-    'demo': dict(tiles=(60, 12, 12), tile_size=320.0, scene_size=1536),
+    'demo': dict(tiles=(36, 8, 8), tile_size=320.0, scene_size=1536),
 }
 GAP = 500.0  # metres of unseen ground between two splits
 
@@ -91,7 +93,7 @@ def generate(root: str | os.PathLike[str],
     aside = Path(tempfile.mkdtemp(prefix=f'.{root.name}.', dir=root.parent))
     try:
         windows, scene = lay_out(tiles, tile_size, scene_size,
-                                 ground_sample_distance)
+                                 ground_sample_distance, seed)
         jobs = []
         for split in SPLITS:
             # mmpretrain expects every class in every split, even if empty.
@@ -105,8 +107,8 @@ def generate(root: str | os.PathLike[str],
         entries = _render(jobs, workers, progress)
         write_scene(aside / 'scenes', 'valley', scene, seed)
         _write_json(aside, entries, jobs)
-        _write_world(aside, locals_of(tiles, tile_size, scene_size, seed,
-                                      ground_sample_distance), days)
+        _write_world(aside, _arguments(tiles, tile_size, scene_size, seed,
+                                       ground_sample_distance), days)
         aside.chmod(0o755)
         if root.exists():
             shutil.rmtree(root)
@@ -117,8 +119,8 @@ def generate(root: str | os.PathLike[str],
     return root
 
 
-def locals_of(tiles: Sequence[int], tile_size: float, scene_size: int,
-              seed: int, ground_sample_distance: float) -> dict[str, Any]:
+def _arguments(tiles: Sequence[int], tile_size: float, scene_size: int,
+               seed: int, ground_sample_distance: float) -> dict[str, Any]:
     """The arguments that are recorded in ``world.json``."""
     return dict(seed=seed, tiles=list(tiles), tile_size=tile_size,
                 scene_size=scene_size,
@@ -160,26 +162,61 @@ def _dates(name: str, values: Iterable[str]) -> tuple[date, ...]:
 
 
 def lay_out(tiles: Sequence[int], tile_size: float, scene_size: int,
-            resolution: float) -> tuple[dict[str, list[Window]], Window]:
+            resolution: float, seed: int
+            ) -> tuple[dict[str, list[Window]], Window]:
     """Place the splits side by side with a gap, the scene after them.
+
+    Each part of the landscape is moved north or south to where it holds
+    the most kinds of land use, so that small splits are complete.
 
     Returns:
         Windows of each split, and the window of the scene.
     """
+    landscape = landscape_of(seed)
     pixels = round(tile_size / resolution)
     grid = round(10 / resolution)
-    top = left = math.ceil(1000 / resolution / grid) * grid
+    left = math.ceil(1000 / resolution / grid) * grid
     windows: dict[str, list[Window]] = {}
     for split, count in zip(SPLITS, tiles, strict=True):
         columns = max(math.ceil(math.sqrt(count)), 1)
+        rows = max(math.ceil(count / columns), 1)
+        top = _best_top(landscape, left * resolution, columns * tile_size,
+                        rows * tile_size)
+        top = math.ceil(top / resolution / grid) * grid
         windows[split] = [
             Window(left + (k % columns) * pixels,
                    top + (k // columns) * pixels, pixels, pixels,
                    resolution) for k in range(count)]
-        left0 = left + columns * pixels + round(GAP / resolution)
-        left = math.ceil(left0 / grid) * grid
-    return windows, Window(left, top, scene_size, scene_size,
-                           resolution)
+        left += columns * pixels + round(GAP / resolution)
+        left = math.ceil(left / grid) * grid
+    size = scene_size * resolution
+    top = math.ceil(_best_top(landscape, left * resolution, size, size)
+                    / resolution / grid) * grid
+    return windows, Window(left, top, scene_size, scene_size, resolution)
+
+
+def _best_top(landscape: Landscape, left: float, width: float,
+              height: float) -> float:
+    """The most varied of twenty positions north to south, in metres."""
+    best, best_score = 1000.0, -1.0
+    for k in range(20):
+        top = 1000.0 + 120 * k
+        inside = [
+            landscape.land_use(i, j) for i, j in landscape.blocks_in(
+                (left, top, left + width, top + height))
+            if left + 30 < landscape.outline(i, j).mean(0)[0] < left + width
+            - 30 and top + 30 < landscape.outline(i, j).mean(0)[1]
+            < top + height - 30]
+        x, y = (a.ravel() for a in np.meshgrid(
+            np.arange(left, left + width, 20), np.arange(top, top + height,
+                                                         20)))
+        water = float((landscape.water_distance_at(
+            np.stack([x, y], -1)) < -3).mean())
+        # Rare land uses count, and so does open water.
+        score = len(set(inside)) + 2 * min(water, 0.08) / 0.08
+        if score > best_score + 1e-9:
+            best, best_score = top, score
+    return best
 
 
 def _render(jobs: list[TileJob], workers: int,
@@ -194,19 +231,32 @@ def _render(jobs: list[TileJob], workers: int,
         return list(tqdm(pool.imap(write_tile, jobs), **bar))
 
 
-def write_scene(folder: Path, name: str, window: Window, seed: int) -> None:
-    """Write a larger picture and its land cover."""
-    wide = window.pad(MARGIN)
-    n = (wide.width - window.width) // 2
-    surface = draw_surface(landscape_of(seed), wide)
+def write_scene(folder: Path, name: str, window: Window, seed: int,
+                chunk: int = 1024) -> None:
+    """Write a larger picture and its land cover, ``chunk`` by ``chunk``.
+
+    Memory is bounded by the chunk, so a scene may be of any size.
+    """
     day = date(*HR_DATES[1])
-    rgb = render_rgb(surface, day_of_year(day), seed, 0)
-    write_raster(folder / f'{name}.tif',
-                 crop_margin(rgb, n).transpose(2, 0, 1), window,
-                 ('R', 'G', 'B'), ACQUIRED=day.isoformat())
-    write_raster(folder / f'{name}_land_cover.tif',
-                 crop_margin(surface.cover, n), window, ('land_cover', ),
-                 classes=LAND_COVER)
+    pictures = folder / f'{name}.tif', folder / f'{name}_land_cover.tif'
+    with open_raster(pictures[0], window, 3, 'uint8', ('R', 'G', 'B'),
+                     ACQUIRED=day.isoformat()) as rgb, open_raster(
+            pictures[1], window, 1, 'uint8', ('land_cover', ),
+            classes=LAND_COVER) as label:
+        for row in range(0, window.height, chunk):
+            for column in range(0, window.width, chunk):
+                part = Window(window.column + column, window.row + row,
+                              min(chunk, window.width - column),
+                              min(chunk, window.height - row),
+                              window.resolution)
+                wide = part.pad(MARGIN)
+                n = (wide.width - part.width) // 2
+                surface = draw_surface(landscape_of(seed), wide)
+                picture = render_rgb(surface, day_of_year(day), seed, 0)
+                place = RasterWindow(column, row, part.width, part.height)
+                rgb.write(crop_margin(picture, n).transpose(2, 0, 1),
+                          window=place)
+                label.write(crop_margin(surface.cover, n), 1, window=place)
 
 
 def _write_json(root: Path, entries: list[dict[str, Any]],

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from .catalogue import CROP_TYPE, IGNORE, OSM
-from .noise import place_hash
+from .noise import place_number, smooth_noise
 from .surface import Box, Surface
 from .window import Window
 
@@ -16,7 +16,7 @@ _OSM_OF_KIND = {
     'track': 'track', 'residential': 'building', 'industrial': 'building',
     'parking': 'parking', 'quarry': 'quarry', 'runway': 'runway'}
 # Share of the things that a volunteer has mapped.
-_MAPPED = {'farmland': 0.55, 'meadow': 0.5, 'forest': 0.9, 'track': 0.6,
+_MAPPED = {'farmland': 0.55, 'meadow': 0.5, 'track': 0.6,
            'building': 0.8, 'parking': 0.6}
 
 
@@ -48,10 +48,14 @@ def osm_map(surface: Surface, seed: int) -> np.ndarray:
         if name is None:
             continue
         # A segment's tone is unique to it and the same in every window.
-        draw = float(place_hash(seed + 970, round(segment.tone * 1e6)))
+        draw = place_number(seed + 970, round(segment.tone * 1e6))
         if draw < _MAPPED.get(name, 1.0):
             value[k] = OSM.index(name)
-    return value[surface.segment]
+    label = value[surface.segment]
+    # Woods are mapped region by region.
+    known = smooth_noise(surface.window, 250, seed + 975) > -1
+    label[(label == OSM.index('forest')) & ~known] = IGNORE
+    return label
 
 
 def change_map(before: Surface, after: Surface) -> np.ndarray:
@@ -59,24 +63,20 @@ def change_map(before: Surface, after: Surface) -> np.ndarray:
     return (before.cover != after.cover).astype(np.uint8)
 
 
-def pixel_boxes(boxes: list[Box], window: Window,
-                minimum: float = 0.6) -> list[tuple[str, np.ndarray]]:
+def pixel_boxes(boxes: list[Box],
+                window: Window) -> list[tuple[str, np.ndarray]]:
     """Boxes in pixels of a window.
 
-    An object is kept when its centre and at least ``minimum`` of its
-    horizontal hull lie in the window; objects cut by the border are left
-    out of the list only if less is visible.
+    Objects that the border cuts are left out, so that every oriented box
+    and its horizontal hull lie inside the picture.
 
     Returns:
-        (class name, corners (4, 2) in pixel coordinates) per object; the
-        corners lie inside the window.
+        (class name, corners (4, 2) in pixel coordinates) per object.
     """
-    kept = []
     size = np.array([window.width, window.height], float)
+    kept = []
     for box in boxes:
         corners = window.to_pixels(box.corners)
-        low, high = corners.min(0), corners.max(0)
-        if (low < 0).any() or (high > size).any():
-            continue
-        kept.append((box.name, corners))
+        if (corners >= 0).all() and (corners <= size).all():
+            kept.append((box.name, corners))
     return kept

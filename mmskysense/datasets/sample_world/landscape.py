@@ -14,7 +14,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from .noise import noise_at, place_hash, place_rng, smooth_noise
+from .noise import (noise_at, place_hash, place_number, place_rng,
+                    smooth_noise)
 from .window import Window
 
 SPACING = 240.0  # metres between the nodes of the road lattice
@@ -23,8 +24,8 @@ RIVER_SPACING = 1150.0
 
 # The land uses of the 16 blocks of a district, shuffled for each district,
 # so that a few square kilometres hold everything.
-DISTRICT = ('farmland', ) * 5 + ('village', ) * 4 + ('forest', ) * 2 + (
-    'meadow', 'meadow', 'quarry', 'industrial', 'airfield')
+DISTRICT = ('farmland', ) * 6 + ('village', ) * 4 + ('forest', ) * 2 + (
+    'meadow', 'quarry', 'industrial', 'airfield')
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,13 @@ class Landscape:
         self.seed = seed
         self.node = lru_cache(4096)(self._node)
         self.edge = lru_cache(4096)(self._edge)
+        self.water_distance = lru_cache(1)(self._water_distance)
         self.land_use = lru_cache(4096)(self._land_use)
         self._district = lru_cache(256)(self._draw_district)
 
     def hash(self, purpose: int, *keys: int) -> float:
         """One uniform number for a purpose at a place."""
-        return float(place_hash(self.seed * 1009 + purpose, *keys))
+        return place_number(self.seed * 1009 + purpose, *keys)
 
     def rng(self, purpose: int, *keys: int) -> np.random.Generator:
         """Generator for a purpose at a place."""
@@ -214,7 +216,7 @@ class Landscape:
                     nearest, np.hypot(u, v * ratio) - radius)
         return nearest
 
-    def water_distance(self, window: Window) -> np.ndarray:
+    def _water_distance(self, window: Window) -> np.ndarray:
         """Signed distance to the shore in metres, negative in water (H, W).
 
         Approximate away from the shore.

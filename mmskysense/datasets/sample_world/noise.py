@@ -8,6 +8,8 @@ the landscape therefore comes from an integer hash of lattice coordinates.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from .window import Window
@@ -44,6 +46,17 @@ def place_hash(seed: int, *keys: np.ndarray | int) -> np.ndarray:
     return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+def place_number(seed: int, *keys: int) -> float:
+    """:func:`place_hash` of plain integers, without NumPy's overhead."""
+    state = (seed * _GOLDEN + 0x5851F42D) & _MASK
+    for key in keys:
+        state = ((state ^ (key & _MASK)) + _GOLDEN) & _MASK
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        state ^= state >> 31
+    return (state >> 11) * 2.0**-53
+
+
 def place_rng(seed: int, *keys: int) -> np.random.Generator:
     """Generator for the things of one place (a block, a tile, a date)."""
     return np.random.default_rng([seed, *(int(k) & 0xFFFFFFFF for k in keys)])
@@ -69,6 +82,8 @@ def _spline_matrix(t: np.ndarray) -> tuple[int, np.ndarray]:
     return start, matrix
 
 
+# Both dates of a tile share their noise: a small cache halves the work.
+@lru_cache(24)
 def smooth_noise(window: Window, period: float, seed: int) -> np.ndarray:
     """Smooth noise of zero mean and unit variance over a window.
 
@@ -78,7 +93,7 @@ def smooth_noise(window: Window, period: float, seed: int) -> np.ndarray:
         seed: Which noise.
 
     Returns:
-        float32 (H, W).
+        float32 (H, W), read-only.
     """
     x0, across = _spline_matrix(window.x / period)
     y0, down = _spline_matrix(window.y / period)
@@ -86,20 +101,25 @@ def smooth_noise(window: Window, period: float, seed: int) -> np.ndarray:
     rows = np.arange(down.shape[1]) + y0
     nodes = place_hash(seed, rows[:, None], columns[None, :]) - 0.5
     nodes = (nodes / _SPLINE_STD).astype(np.float32)
-    return down @ nodes @ across.T
+    noise = down @ nodes @ across.T
+    noise.setflags(write=False)
+    return noise
 
 
+@lru_cache(8)
 def fractal_noise(window: Window, period: float, seed: int,
                   octaves: int = 3, gain: float = 0.5) -> np.ndarray:
-    """Sum of octaves of :func:`smooth_noise`, unit variance, float32."""
+    """Sum of octaves of :func:`smooth_noise`, unit variance, read-only."""
     total = np.zeros(window.shape, np.float32)
     power = 0.0
     for octave in range(octaves):
         amplitude = gain**octave
-        total += amplitude * smooth_noise(window, period / 2**octave,
-                                          seed + octave)
+        total += amplitude * smooth_noise.__wrapped__(
+            window, period / 2**octave, seed + octave)
         power += amplitude**2
-    return total / np.float32(np.sqrt(power))
+    total /= np.float32(np.sqrt(power))
+    total.setflags(write=False)
+    return total
 
 
 def noise_at(x: np.ndarray, y: np.ndarray, period: float,

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from .landscape import Landscape
-from .noise import place_hash
+from .noise import place_number
 from .surface import Box, Surface
 
 _CAR_PAINT = ('paint_white', 'paint_silver', 'paint_dark', 'paint_dark',
@@ -150,15 +150,18 @@ def _cars(landscape: Landscape, surface: Surface, cover: np.ndarray,
     kinds = surface.column('kind')
     parking = kinds == 'parking'
     lanes = np.isin(kinds, ('road', 'street'))
+    x0, y0, x1, y1 = surface.window.extent
     for road in landscape.roads_in(surface.window.extent):
         if road.kind == 'track' or (road.new and not day):
             continue
         tangent = np.gradient(road.points, axis=0)
-        for k in range(1, len(road.points) - 1):
+        x, y = road.points.T
+        near = (x > x0) & (x < x1) & (y > y0) & (y < y1)
+        for k in np.flatnonzero(near[1:-1]) + 1:
             for side in (-1, 1):
-                h = [float(place_hash(
-                    landscape.seed + 90 + day * 10 + n, side,
-                    *(int(v * 2) for v in road.points[k]))) for n in range(4)]
+                place = [int(v * 2) for v in road.points[k]]
+                h = [place_number(landscape.seed + 90 + day * 10 + n, side,
+                                  *place) for n in range(4)]
                 if h[0] > 0.24:
                     continue
                 angle = float(np.arctan2(tangent[k, 1], tangent[k, 0]))
@@ -168,7 +171,6 @@ def _cars(landscape: Landscape, surface: Surface, cover: np.ndarray,
                     + side * normal * road.width * 0.25)
                 _car(surface, cover, lanes, centre, angle, h[2], h[3])
     pitch = 26.0
-    x0, y0, x1, y1 = surface.window.extent
     for j in range(int(y0 // pitch), int(y1 // pitch) + 1):
         for i in range(int(x0 // pitch), int(x1 // pitch) + 1):
             corner = np.array([i, j]) * pitch + 4
@@ -176,8 +178,7 @@ def _cars(landscape: Landscape, surface: Surface, cover: np.ndarray,
             if not 0 <= below < len(parking) or not parking[below]:
                 continue
             rng = landscape.rng(84 + day, i, j)
-            angle = 0.3 * float(place_hash(landscape.seed + 99, i // 4,
-                                           j // 4))
+            angle = 0.3 * place_number(landscape.seed + 99, i // 4, j // 4)
             along = np.array([np.cos(angle), np.sin(angle)])
             across = np.array([-along[1], along[0]])
             for row in range(2):

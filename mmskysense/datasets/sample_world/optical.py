@@ -11,7 +11,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .noise import fractal_noise, pixel_noise, place_hash, place_rng
+from .noise import fractal_noise, pixel_noise, place_number, place_rng
 from .spectra import reflectance
 from .surface import Surface
 from .window import Window
@@ -86,18 +86,20 @@ def render_rgb(surface: Surface, day: int, seed: int,
     light = sunlight(surface.height, day, surface.window.resolution)
     colour = surface.reflectance(day)[:, _RGB][surface.segment]
     radiance = colour * (surface.texture * light)[..., None]
-    haze = rng.uniform(0.006, 0.03) * np.array([0.75, 0.95, 1.25])
-    balance = np.exp(rng.normal(0, 0.06, 3))
-    exposure = rng.uniform(2.3, 3.6)
+    haze = rng.uniform(0.003, 0.02) * np.array([0.75, 0.95, 1.25])
+    balance = np.exp(rng.normal(0, 0.08, 3))
+    exposure = rng.uniform(2.1, 3.8)
     gamma = rng.uniform(1.9, 2.4)
-    radiance = cv2.GaussianBlur(radiance.astype(np.float32), (0, 0), 0.55)
-    signal = np.clip((radiance + haze) * balance * exposure, 0, None)
+    gain, offset = (balance * exposure).astype(np.float32), (
+        haze * balance * exposure).astype(np.float32)
+    signal = cv2.GaussianBlur(radiance, (0, 0), 0.55) * gain + offset
     # A soft shoulder keeps bright roofs from burning out.
-    tone = (signal / (1 + 0.35 * signal))**(1 / gamma) * 255
-    noise = np.stack([pixel_noise(surface.window, seed * 7 + acquisition * 31
-                                  + k) for k in range(3)], -1)
-    tone += noise * rng.uniform(3, 8)
-    return np.clip(np.round(tone), 0, 255).astype(np.uint8)
+    tone = cv2.pow(signal / (1 + np.float32(0.35) * signal), 1 / gamma) * 255
+    noise = place_rng(seed, 905, acquisition, surface.window.column,
+                      surface.window.row)
+    tone += noise.standard_normal(tone.shape, np.float32) * np.float32(
+        rng.uniform(0.6, 1.8))
+    return np.clip(np.rint(tone), 0, 255).astype(np.uint8)
 
 
 def fractions(surface: Surface, factor: int, spread: float,
@@ -106,7 +108,7 @@ def fractions(surface: Surface, factor: int, spread: float,
 
     Args:
         surface: The layers.
-        factor: Fine pixels along a coarse one.
+        factor: Fine pixels along a coarse one, even.
         spread: Standard deviation of the point spread in coarse pixels.
         light: Weight of each fine pixel (H, W), default 1.
 
@@ -115,24 +117,22 @@ def fractions(surface: Surface, factor: int, spread: float,
     """
     n = len(surface.segments)
     h, w = surface.window.height // factor, surface.window.width // factor
-    sub = 4 if factor % 4 == 0 else (5 if factor % 5 == 0 else 1)
-    fine = factor // sub
-    rows = np.arange(h * factor) // fine
-    columns = np.arange(w * factor) // fine
-    cell = rows[:, None] * (w * sub) + columns
-    index = surface.segment[:h * factor, :w * factor] * (
-        h * w * sub**2) + cell
-    weight = None if light is None else light[:h * factor, :w * factor].ravel()
-    share = np.bincount(index.ravel(), weight, n * h * w * sub**2)
-    share = share.reshape(n, h * sub, w * sub).astype(np.float32) / fine**2
-    out = np.empty((n, h, w), np.float32)
-    for k in range(n):
-        if share[k].any():
-            blurred = cv2.GaussianBlur(share[k], (0, 0), spread * sub)
-            out[k] = blurred.reshape(h, sub, w, sub).mean((1, 3))
-        else:
-            out[k] = 0
-    return out
+    fine = factor // 2  # count on a grid of half coarse pixels, then blur
+    rows = np.arange(h * factor, dtype=np.int32) // fine * (2 * w)
+    columns = np.arange(w * factor, dtype=np.int32) // fine
+    index = surface.segment * (4 * h * w) + (rows[:, None] + columns)
+    weight = None if light is None else light.ravel()
+    share = np.bincount(index.ravel(), weight, n * 4 * h * w)
+    share = share.reshape(n, 2 * h, 2 * w).astype(np.float32) / fine**2
+    return (_point_spread(h, spread) @ share) @ _point_spread(w, spread).T
+
+
+def _point_spread(size: int, spread: float) -> np.ndarray:
+    """Matrix (size, 2 * size): Gaussian weights of half pixels."""
+    half = (np.arange(2 * size) + 0.5) / 2
+    centre = np.arange(size)[:, None] + 0.5
+    weight = np.exp(-0.5 * ((half - centre) / spread)**2)
+    return (weight / weight.sum(1, keepdims=True)).astype(np.float32)
 
 
 def cloud_layer(window: Window, seed: int, date: int
@@ -204,4 +204,4 @@ def render_s2(surface: Surface, share: np.ndarray, window: Window, day: int,
 def date_seen(seed: int, kind: int, tile: int, date: int,
               share: float = 0.88) -> bool:
     """Whether an acquisition was delivered for a tile at all."""
-    return float(place_hash(seed + 940 + kind, tile, date)) < share
+    return place_number(seed + 940 + kind, tile, date) < share

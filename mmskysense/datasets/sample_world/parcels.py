@@ -81,21 +81,21 @@ def _paint_block(canvas: Canvas, i: int, j: int, mask: np.ndarray,
     column = np.floor(place).astype(np.int64)
     edge_u = np.minimum(place - column, column + 1 - place) * stretch
     edge_v = np.minimum(v / depth - row, row + 1 - v / depth) * depth
-    key = (row + 64) * 128 + column + 64
-    values, index = np.unique(np.where(mask, key, -1), return_inverse=True)
-    index = index.reshape(key.shape)
-    start = 1 if values[0] == -1 else 0
-    labels = index + 1 - start
+    first_row, first_column = int(row.min()), int(column.min())
+    columns = int(column.max()) - first_column + 1
+    labels = np.where(mask, (row - first_row) * columns + column
+                      - first_column + 1, 0).astype(np.int32)
     paint = {'farmland': _field, 'meadow': _meadow, 'village': _garden,
              'industrial': _yard}[use]
     for k, part in enumerate(ndimage.find_objects(labels), 1):
         if part is None:
             continue
-        value = int(values[k - 1 + start])
+        at = divmod(k - 1, columns)
         parcel = Parcel(
             labels[part] == k, _inner(box, part), u[part], v[part],
             (edge_u[part], edge_v[part]),
-            canvas.landscape.rng(53, i, j, value // 128, value % 128))
+            canvas.landscape.rng(53, i, j, at[0] + first_row,
+                                 at[1] + first_column))
         if use == 'farmland' and parcel.rng.random() < 0.12:
             _meadow(canvas, parcel)
         else:
