@@ -9,6 +9,7 @@ from torch import nn
 
 from mmskysense.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
+_RATE = 0.9
 # Learned, but no weights: pulling them to zero has no meaning.
 _NO_DECAY = ('prompts', 'logit_scale', 'pos_embed', 'position_embedding',
              'cls_token', 'queries', 'relative_position_bias_table')
@@ -45,6 +46,13 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         ValueError: Unknown or impossible option, or a decay below 1 and no
             module that knows its layers.
     """
+
+    def __init__(self,
+                 optim_wrapper_cfg: dict,
+                 paramwise_cfg: dict | None = None) -> None:
+        # The base class would skip add_params for an empty paramwise_cfg.
+        super().__init__(optim_wrapper_cfg,
+                         paramwise_cfg or dict(layer_decay_rate=_RATE))
 
     def add_params(self,
                    params: list[dict],
@@ -92,7 +100,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def _options(self) -> tuple[float, Sequence[str]]:
         options = dict(self.paramwise_cfg or {})
-        rate = options.pop('layer_decay_rate', 0.9)
+        rate = options.pop('layer_decay_rate', _RATE)
         no_decay = options.pop('no_decay', _NO_DECAY)
         if options:
             raise ValueError(
