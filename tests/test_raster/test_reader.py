@@ -11,13 +11,10 @@ from hypothesis import strategies as st
 from rasterio.windows import Window
 from torch.utils.data import DataLoader, Dataset
 
-from mmskysense.raster import reader as reader_module
-from mmskysense.raster.reader import (
-    RasterContractError,
-    RasterReader,
-    open_raster,
-    read_band,
-)
+from mmskysense.raster import open_files
+from mmskysense.raster.band_contract import RasterContractError
+from mmskysense.raster.open_files import open_raster, read_band
+from mmskysense.raster.reader import RasterReader
 from mmskysense.sensors import get_sensor
 
 S2_NAMES = get_sensor('s2_l2a').band_names
@@ -223,13 +220,13 @@ def test_notices_a_rewritten_file(write_raster):
 
 
 def test_open_handles_are_bounded(write_raster):
-    limit = reader_module._MAX_HANDLES
+    limit = open_files._MAX_HANDLES
     paths = [write_raster(f'{n}.tif', np.full((3, 4, 4), n + 1, np.uint8))
              for n in range(limit + 5)]
     for _ in range(2):
         for n, path in enumerate(paths):
             assert RasterReader(path, 'hr_rgb').read()[0].max() == n + 1
-    assert len(reader_module._LOCAL.handles) == limit
+    assert len(open_files._LOCAL.handles) == limit
 
 
 def test_threads_have_their_own_handles(write_raster):

@@ -9,7 +9,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmskysense.raster.band_contract import RasterContractError
-from mmskysense.raster.reader import open_raster, read_band
+from mmskysense.raster.open_files import open_raster, read_band
 from mmskysense.registry import TRANSFORMS
 
 

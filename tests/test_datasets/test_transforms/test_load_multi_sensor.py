@@ -121,7 +121,7 @@ def test_reader_options(tile):
         SENSORS, reader_options=dict(s2_l2a=dict(scale=2.0))).transform(tile)
     values = results['images']['s2_l2a'][results['valid']['s2_l2a'][:, None]
                                          .repeat(10, 1)]
-    assert 200 <= values.min() and values.max() < 700 and values.max() > 600
+    assert values.min() >= 200 and values.max() < 700 and values.max() > 600
 
 
 @pytest.mark.parametrize('crop', [40, (20, 60)])

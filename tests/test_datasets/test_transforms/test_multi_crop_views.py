@@ -93,7 +93,7 @@ def test_weights_are_an_average(length, start, extent, size):
     stop = min(start + extent, 1.0)
     weights, first = resampling_weights(length, start * length,
                                         stop * length, size)
-    assert 0 <= first and first + weights.shape[1] <= length
+    assert first >= 0 and first + weights.shape[1] <= length
     assert (weights >= -1e-6).all()
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
 

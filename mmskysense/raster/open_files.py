@@ -1,0 +1,127 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""The one place that opens rasters.
+
+Each thread of each process has a bounded set of handles of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections import OrderedDict
+
+import numpy as np
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from .band_contract import RasterContractError
+
+# GDAL handles are neither fork-safe nor thread-safe, so each thread of each
+# process keeps its own few.
+_MAX_HANDLES = 16
+_LOCAL = threading.local()
+# Handles inherited through a fork share a file offset with the parent: they
+# are parked, never used and never closed by the child.
+_INHERITED: list[OrderedDict] = []
+
+
+def _signature(path: str) -> tuple:
+    """Identify the file's present content, so that a rewrite is noticed."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return (path, )  # a URL or a GDAL virtual path
+    return (path, stat.st_mtime_ns, stat.st_size)
+
+
+def _check_exists(path: str) -> None:
+    if path.startswith('/vsi') or '://' in path:
+        return
+    if not os.path.exists(path):
+        raise RasterContractError(
+            f'{path}: expected a raster file, found no such file; check the '
+            'data root, the index and the file suffix')
+    if os.path.isfile(path) and os.path.getsize(path) == 0:
+        raise RasterContractError(
+            f'{path}: expected a raster file, found 0 bytes; copy or download '
+            'it again')
+
+
+def open_raster(path: str) -> rasterio.DatasetReader:
+    """Open a raster, or hand out this thread's open handle of it.
+
+    Args:
+        path: Any path that GDAL reads.
+
+    Returns:
+        A dataset that stays owned by the cache: do not close it.
+
+    Raises:
+        RasterContractError: Missing, empty, or not a raster.
+    """
+    _check_exists(path)
+    handles = getattr(_LOCAL, 'handles', None)
+    if handles is None or _LOCAL.pid != os.getpid():
+        if handles is not None:
+            _INHERITED.append(handles)
+        handles = _LOCAL.handles = OrderedDict()
+        _LOCAL.pid = os.getpid()
+    key = _signature(path)
+    if key in handles:
+        handles.move_to_end(key)
+        return handles[key]
+    try:
+        with warnings.catch_warnings():
+            # PNG and JPEG chips have no georeference, and need none.
+            warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            dataset = rasterio.open(path)
+    except (RasterioError, OSError) as error:
+        raise RasterContractError(
+            f'{path}: expected a raster that GDAL can open, found '
+            f'{os.path.getsize(path) if os.path.exists(path) else "?"} bytes '
+            f'that it cannot ({_one_line(error, path)}); copy or download it '
+            'again') from error
+    handles[key] = dataset
+    while len(handles) > _MAX_HANDLES:
+        handles.popitem(last=False)[1].close()
+    return dataset
+
+
+def _one_line(error: Exception, path: str) -> str:
+    """What GDAL said, without repeating the path."""
+    cause = error.__cause__ or error
+    text = ' '.join(str(cause).split())
+    return text.replace(path, 'the file').strip(' .:')[:160]
+
+
+def read_band(path: str, band: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Read one band as it is, for labels.
+
+    Args:
+        path: Any path that GDAL reads.
+        band: 1-based band number.
+
+    Returns:
+        Values (H, W) in the file's data type, and bool (H, W) that is False
+        where the file's own nodata value or mask says so.
+
+    Raises:
+        RasterContractError: Missing, empty, damaged, or not a raster.
+    """
+    dataset = open_raster(path)
+    try:
+        values = dataset.read(band)
+        valid = dataset.read_masks(band) > 0
+    except (RasterioError, OSError, IndexError) as error:
+        raise damaged(dataset, path, error) from error
+    return values, valid
+
+
+def damaged(dataset: rasterio.DatasetReader, path: str,
+            error: Exception) -> RasterContractError:
+    """The error for pixels that the header promises and the file lacks."""
+    return RasterContractError(
+        f'{path}: expected {dataset.width}x{dataset.height} pixels as its '
+        f'header says, found unreadable blocks ({_one_line(error, path)}); '
+        'the file is truncated or damaged, copy or download it again')
