@@ -183,9 +183,8 @@ print(f"{sys.implementation.cache_tag}-torch{torch.__version__}")'
         else
             say "      mmcv with ops: taken from $wheel"
         fi
-        $VENV/bin/python -m pip install -q --force-reinstall --no-deps \
-            "$wheel"
-        if has_ops; then return; fi
+        if $VENV/bin/python -m pip install -q --force-reinstall --no-deps \
+            "$wheel" && has_ops; then return; fi
         # Built for another machine, or cut short: build it anew, once.
         say "      the wheel does not load here: removed"
         rm -f "$wheel"
@@ -212,7 +211,11 @@ lint_environment() {
 demo_environment() {
     say "[1/3] Python environment in $VENV: seconds"
     make_venv
-    say "[2/3] torch and torchvision: about 3 minutes, 3 GB download"
+    if $VENV/bin/python -m pip show -q torch torchvision 2> /dev/null; then
+        say "[2/3] torch and torchvision: already there, checking"
+    else
+        say "[2/3] torch and torchvision: about 3 minutes, 3 GB download"
+    fi
     install_torch
     say "[3/3] mmengine, mmcv (no compilation), mmsegmentation, rasterio:" \
         "about 1 minute, 250 MB"

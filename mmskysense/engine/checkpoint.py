@@ -33,7 +33,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
                'tools/train.py wrote (work_dirs/<config>/)')
     try:
         content = CheckpointLoader.load_checkpoint(
-            path, map_location='cpu', logger=None)
+            path, map_location='cpu', logger='silent')
     except (RuntimeError, EOFError, OSError, ValueError, KeyError,
             AttributeError, ImportError, IndexError) as error:
         raise ValueError(

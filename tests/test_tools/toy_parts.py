@@ -29,7 +29,10 @@ class ToyLine(BaseModel):
             if note:
                 Path(note).write_text(str(predicted.dtype))
             return dict(loss=(predicted.float() - y).square().mean())
-        return [dict(predicted=p, truth=t) for p, t in zip(predicted, y)]
+        return [
+            dict(predicted=p, truth=t)
+            for p, t in zip(predicted, y, strict=True)
+        ]
 
 
 @DATASETS.register_module()

@@ -12,9 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmskysense.utils import doctor
-from mmskysense.utils.doctor import (Environment, diagnose,
-                                     expected_torchvision, find_collisions,
-                                     to_text, try_imports, version_pair)
+from mmskysense.utils.doctor import (
+    Environment,
+    diagnose,
+    expected_torchvision,
+    find_collisions,
+    to_text,
+    try_imports,
+    version_pair,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,8 +5,12 @@ import sys
 import pytest
 from mmengine.registry import DefaultScope
 
-from mmskysense.utils import (check_file, plain_refusal, register_all_modules,
-                              require)
+from mmskysense.utils import (
+    check_file,
+    plain_refusal,
+    register_all_modules,
+    require,
+)
 
 
 @pytest.fixture(autouse=True)
