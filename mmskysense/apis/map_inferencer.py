@@ -19,11 +19,20 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from tqdm import tqdm
 
-from mmskysense.raster import (BlendedRows, MapWriter, ProbabilityWriter,
-                               RasterReader, SourceWindow, StreamingBlender,
-                               WindowGrid, WindowSource, blend_weights,
-                               check_output)
+from mmskysense.raster import (
+    BlendedRows,
+    MapWriter,
+    ProbabilityWriter,
+    RasterReader,
+    SourceWindow,
+    StreamingBlender,
+    WindowGrid,
+    WindowSource,
+    blend_weights,
+    check_output,
+)
 from mmskysense.raster.writer import NODATA
+from mmskysense.registry import INFERENCERS
 from mmskysense.utils import check_file
 
 from .segmentor import WindowSegmentor, default_window, input_contract
@@ -65,6 +74,7 @@ class MapSummary:
         return tuple(count / total for count in self.pixel_counts)
 
 
+@INFERENCERS.register_module()
 class MapInferencer:
     """Makes maps with a segmentor of mmseg, stock or with our encoder.
 
@@ -278,9 +288,9 @@ class MapInferencer:
         for window in windows:
             waiting.append(window)
             pictures += window.image is not None
-            # Windows without a picture wait too, for the order, but not
-            # without limit.
-            if pictures == batch_size or len(waiting) >= 64 * batch_size:
+            # Windows without a picture wait too, for the order, but only
+            # as long as one with a picture does, and not without limit.
+            if pictures in (0, batch_size) or len(waiting) > 4 * batch_size:
                 yield from self._add(blender, waiting)
                 waiting, pictures = [], 0
         yield from self._add(blender, waiting)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import colorsys
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,12 +67,13 @@ def input_contract(cfg: Config, sensor: str | None = None) -> InputContract:
             'the config takes several sensors at once, maps are made from '
             'one raster so far; use a config with mmskysense.LoadGeoTIFF')
     preprocessor = cfg.model.get('data_preprocessor') or {}
-    mean = tuple(preprocessor.get('mean') or ())
     if sensor is None:
         sensor = loader.get('sensor') or preprocessor.get(
             'sensor') or cfg.model.get('backbone', {}).get('sensor')
     if sensor is None and kind in ('LoadGeoTIFF', 'LoadImageFromFile'):
         sensor = 'hr_rgb'
+    mean = preprocessor.get('mean') or ()
+    mean = tuple(mean.get(sensor, ()) if isinstance(mean, Mapping) else mean)
     # mmcv's loader reads with OpenCV, whose order is B, G, R.
     reverse = kind == 'LoadImageFromFile' and \
         loader.get('channel_order', 'bgr') == 'bgr'

@@ -9,6 +9,8 @@ from rasterio.transform import Affine
 
 CLASSES = ['water', 'forest', 'road']
 PALETTE = [[0, 0, 200], [0, 120, 0], [90, 90, 90]]
+META = dict(classes=CLASSES, palette=PALETTE)
+NORTH_UP = Affine(0.5, 0, 5e5, 0, -0.5, 46e5)
 
 # The head scores each pixel by itself: a tiled map must equal the untiled.
 CONFIG = '''
@@ -45,7 +47,7 @@ def pixels_themselves():
 
 def _write_segmentor(folder, loader="type='mmskysense.LoadGeoTIFF'",
                      bgr_to_rgb=False, num_classes=3, head='dict()',
-                     meta=dict(classes=CLASSES, palette=PALETTE)):
+                     meta=META):
     """A config and a checkpoint that fits it; returns both paths."""
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
@@ -73,8 +75,8 @@ def segmentor(tmp_path_factory):
 
 
 def _make_scene(path, height=130, width=101, nodata=True, count=3,
-                dtype='uint8', transform=Affine(0.5, 0, 5e5, 0, -0.5, 46e5),
-                crs='EPSG:32631', nodata_value=0):
+                dtype='uint8', transform=NORTH_UP, crs='EPSG:32631',
+                nodata_value=0):
     """Noise with a hole of nodata, and how much of it is measured."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(1, 256, (count, height, width)).astype(dtype)

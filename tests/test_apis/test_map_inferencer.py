@@ -12,6 +12,7 @@ from rasterio.transform import Affine
 from mmskysense.apis import MapInferencer
 from mmskysense.apis.segmentor import default_window, make_palette
 from mmskysense.raster import RasterContractError
+from mmskysense.sensors import get_sensor
 
 MEAN = np.array([123.675, 116.28, 103.53]).reshape(3, 1, 1)
 STD = np.array([58.395, 57.12, 57.375]).reshape(3, 1, 1)
@@ -38,7 +39,8 @@ def _read(path):
 
 @pytest.mark.parametrize('overlap', [0, 0.3, 0.5, 0.95])
 @pytest.mark.parametrize('size', [(130, 101), (48, 40), (10, 300), (5, 3)])
-def test_tiled_map_equals_the_untiled(make_scene, segmentor, tmp_path, overlap, size):
+def test_tiled_map_equals_the_untiled(make_scene, segmentor, tmp_path,
+                                      overlap, size):
     pixels, valid = make_scene(
         tmp_path / 'scene.tif', *size, nodata=size != (5, 3))
     summary = MapInferencer(*segmentor, device='cpu').predict_raster(
@@ -62,8 +64,8 @@ def test_tiled_map_equals_the_untiled(make_scene, segmentor, tmp_path, overlap, 
     (Affine(0.5, 0, 5e5, 0, -0.5, 46e5), 'EPSG:32631'),
     (Affine(1.7, 1.0, 100, 1.0, -1.7, 200), 'EPSG:3857'),
     (Affine(1.7, 1.0, 100, 1.0, -1.7, 200), None)])
-def test_the_map_lies_where_the_scene_lies(make_scene, segmentor, tmp_path, transform,
-                                           crs):
+def test_the_map_lies_where_the_scene_lies(make_scene, segmentor, tmp_path,
+                                           transform, crs):
     make_scene(tmp_path / 'scene.tif', transform=transform, crs=crs)
     MapInferencer(*segmentor, device='cpu').predict_raster(
         tmp_path / 'scene.tif', tmp_path / 'map.tif')
@@ -83,7 +85,8 @@ def test_the_map_lies_where_the_scene_lies(make_scene, segmentor, tmp_path, tran
 @pytest.mark.parametrize('loader,bgr_to_rgb', [
     ("type='LoadImageFromFile'", True),
     ("type='mmskysense.LoadGeoTIFF'", False)])
-def test_bands_reach_the_model_in_its_own_order(make_scene, write_segmentor, tmp_path, loader, bgr_to_rgb):
+def test_bands_reach_the_model_in_its_own_order(
+        make_scene, write_segmentor, tmp_path, loader, bgr_to_rgb):
     # A stock pipeline loads B, G, R and its preprocessor turns them round.
     paths = write_segmentor(tmp_path, loader, bgr_to_rgb)
     pixels, valid = make_scene(tmp_path / 'scene.tif')
@@ -95,7 +98,8 @@ def test_bands_reach_the_model_in_its_own_order(make_scene, write_segmentor, tmp
         np.where(valid, logits.argmax(axis=0), 255))
 
 
-def test_a_binary_segmentor_uses_its_threshold(make_scene, write_segmentor, tmp_path):
+def test_a_binary_segmentor_uses_its_threshold(make_scene, write_segmentor,
+                                               tmp_path):
     paths = write_segmentor(
         tmp_path, num_classes=2, head='dict(out_channels=1, threshold=0.7)',
         meta=dict(classes=['ground', 'water']))
@@ -112,8 +116,8 @@ def test_a_binary_segmentor_uses_its_threshold(make_scene, write_segmentor, tmp_
     assert abs(soft / 254 - probability)[valid].max() < 0.51 / 254
 
 
-def test_windows_are_batched_and_empty_ones_never_reach_the_model(make_scene, 
-        segmentor, tmp_path):
+def test_windows_are_batched_and_empty_ones_never_reach_the_model(
+        make_scene, segmentor, tmp_path):
     pixels, _ = make_scene(tmp_path / 'scene.tif', 96, 160, nodata=False)
     pixels[:, :48, :80] = 0  # the first two windows of the grid
     with rasterio.open(tmp_path / 'scene.tif', 'r+') as dataset:
@@ -147,6 +151,59 @@ def test_a_scene_of_nodata_gives_a_map_of_nodata_and_a_warning(
     assert (_read(tmp_path / 'map.tif') == 255).all()
     assert summary.shares == (0, 0, 0)
     assert summary.nodata_pixels == 3600
+
+
+SKYSENSE = '''
+default_scope = 'mmseg'
+custom_imports = dict(imports=['mmskysense'], allow_failed_imports=False)
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(
+        type='mmskysense.MultiSensorDataPreprocessor', sensor='s2_l2a',
+        pad_size_divisor=16),
+    backbone=dict(
+        type='mmskysense.SkySenseV2', sensor='s2_l2a',
+        arch=dict(embed_dims=16, depths=(1, 1, 1, 1), head_dims=8)),
+    decode_head=dict(
+        type='FCNHead', in_channels=128, channels=8, num_convs=1,
+        num_classes=3, concat_input=False, norm_cfg=dict(type='BN')))
+crop_size = (20, 24)
+test_pipeline = [dict(type='mmskysense.LoadGeoTIFF', sensor='s2_l2a')]
+'''
+
+
+def test_our_encoder_maps_ten_bands_and_never_sees_nodata(
+        make_scene, tmp_path):
+    # 20 x 24 is no multiple of 16: the preprocessor pads, the map is cropped.
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+    from mmseg.utils import register_all_modules
+    register_all_modules(init_default_scope=False)
+    init_default_scope('mmseg')
+    (tmp_path / 'config.py').write_text(SKYSENSE)
+    model = MODELS.build(Config.fromfile(tmp_path / 'config.py').model)
+    torch.save(model.state_dict(), tmp_path / 'weights.pth')
+    pixels, valid = make_scene(
+        tmp_path / 'scene.tif', 50, 40, count=10, dtype='uint16')
+    inferencer = MapInferencer(
+        tmp_path / 'config.py', tmp_path / 'weights.pth', device='cpu')
+    with pytest.warns(UserWarning, match='names 0 classes'):
+        backbone, seen = inferencer.segmentor.model.backbone, []
+    backbone.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0].clone()))
+    inferencer.predict_raster(
+        tmp_path / 'scene.tif', tmp_path / 'map.tif', batch_size=1)
+    classes = _read(tmp_path / 'map.tif')
+    np.testing.assert_array_equal(classes == 255, ~valid)
+    sensor = get_sensor('s2_l2a')
+    expected = (pixels[:, :20, :24] - np.reshape(sensor.mean, (10, 1, 1))
+                ) / np.reshape(sensor.std, (10, 1, 1))
+    expected = np.where(valid[:20, :24], expected, 0)
+    assert seen[0].shape == (1, 10, 32, 32)
+    np.testing.assert_allclose(
+        seen[0][0, :, :20, :24], expected, rtol=0, atol=1e-5)
+    assert (seen[0][..., 20:, :] == 0).all()
 
 
 def test_nan_is_nodata(make_scene, write_segmentor, tmp_path):
@@ -198,7 +255,7 @@ def test_nan_from_the_model_is_an_error(segmentor, scene, tmp_path):
     inferencer = MapInferencer(*segmentor, device='cpu')
     with torch.no_grad():
         inferencer.segmentor.model.decode_head.conv_seg.bias.fill_(np.nan)
-    with pytest.raises(ValueError, match='NaN.*diverged'):
+    with pytest.raises(ValueError, match=r'NaN.*diverged'):
         inferencer.predict_raster(scene[0], tmp_path / 'map.tif')
     assert os.listdir(tmp_path) == ['scene.tif']
 
@@ -217,8 +274,8 @@ def test_bad_arguments_are_refused_before_the_model(
 
 @pytest.mark.parametrize('bad', [
     dict(count=5), dict(count=1), dict(dtype='float32')])
-def test_a_scene_that_does_not_fit_is_refused_before_the_model(make_scene, 
-        segmentor, tmp_path, bad):
+def test_a_scene_that_does_not_fit_is_refused_before_the_model(
+        make_scene, segmentor, tmp_path, bad):
     make_scene(tmp_path / 'scene.tif', **bad)
     inferencer = MapInferencer(*segmentor, device='cpu')
     with pytest.raises(RasterContractError, match=r'scene\.tif.*expects'):

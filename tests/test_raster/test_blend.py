@@ -1,4 +1,6 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -127,7 +129,6 @@ def test_memory_does_not_grow_with_the_height():
 
 
 def test_memory_while_blending_is_the_stated_one():
-    tracemalloc = pytest.importorskip('tracemalloc')
     peaks = []
     for height in (64, 512):
         grid = WindowGrid(height, 256, (32, 32), (16, 16))
@@ -164,7 +165,7 @@ def test_half_overlapping_hann_weights_sum_to_one():
 
 
 def test_unknown_weights_are_refused():
-    with pytest.raises(ValueError, match="blend='cubic'.*hann"):
+    with pytest.raises(ValueError, match=r"blend='cubic'.*hann"):
         blend_weights('cubic', (4, 4))
 
 
