@@ -1,3 +1,6 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Hooks."""
 
-__all__: list[str] = []
+from .qsacl_hook import QSACLHook
+
+__all__ = ['QSACLHook']

@@ -49,13 +49,16 @@ class QueryDecoder(BaseModule):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Truncated normal weights, zero biases, distinct queries."""
+        """Glorot uniform weights, zero biases, queries of deviation 1.
+
+        As in DETR: with smaller weights the attention of all queries is the
+        same, uniform, and takes long to part.
+        """
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        # Large enough to differ from each other behind the first norm.
-        nn.init.trunc_normal_(self.queries, std=0.02)
+        nn.init.normal_(self.queries)
         self._is_init = True
 
     def _heads(self, x: Tensor) -> Tensor:

@@ -1,0 +1,163 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""The hook that runs self-distillation: schedules, teacher, watching."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from mmskysense.models.pretrain import ProjectionHead
+from mmskysense.registry import HOOKS
+
+from .pretrain_monitor import FiniteLossWatch, expert_load, find_collapse
+from .schedules import cosine, linear_warmup
+
+
+@HOOKS.register_module()
+class QSACLHook(Hook):
+    """Schedules, EMA teacher, frozen prototypes and warnings of collapse.
+
+    Every value is a function of ``runner.iter`` alone, so that a resumed
+    run continues exactly. Default values are ours (spec section 3).
+
+    Args:
+        teacher_temperature: First and last value; linear.
+        teacher_temperature_iters: Length of that ramp.
+        momentum: First and last EMA momentum; cosine over the whole run.
+            The teacher moves only when the optimiser really stepped.
+        freeze_prototypes_iters: Prototypes do not move before this
+            iteration.
+        loss_warmup: Term (``'qsacl'``, ``'image'``, ``'koleo'``) ->
+            iterations over which its weight rises from 0 to the config's.
+        interval: Iterations between two looks at the statistics and at
+            whether losses are finite.
+        warn_after: No warning of collapse before this iteration: a new
+            model's features do look alike.
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(self,
+                 teacher_temperature: tuple[float, float] = (0.04, 0.07),
+                 teacher_temperature_iters: int = 1000,
+                 momentum: tuple[float, float] = (0.992, 0.9999),
+                 freeze_prototypes_iters: int = 0,
+                 loss_warmup: Mapping[str, int] | None = None,
+                 interval: int = 50,
+                 warn_after: int = 500) -> None:
+        if min(teacher_temperature) <= 0:
+            raise ValueError(f'teacher_temperature={teacher_temperature}: '
+                             'expected two positive numbers')
+        if not all(0 <= value <= 1 for value in momentum):
+            raise ValueError(f'momentum={momentum}: expected two numbers '
+                             'from 0 to 1')
+        if interval < 1:
+            raise ValueError(f'interval={interval}: expected at least 1')
+        self.teacher_temperature = tuple(teacher_temperature)
+        self.teacher_temperature_iters = teacher_temperature_iters
+        self.momentum = tuple(momentum)
+        self.freeze_prototypes_iters = freeze_prototypes_iters
+        self.loss_warmup = dict(loss_warmup or {})
+        self.interval, self.warn_after = interval, warn_after
+        self._weights: dict[str, float] = {}
+        self._watch = FiniteLossWatch()
+        self._warned: set[str] = set()
+
+    def values(self, iteration: int, max_iters: int) -> dict[str, float]:
+        """Teacher temperature and momentum of an iteration.
+
+        Args:
+            iteration: From 0.
+            max_iters: Length of the run.
+        """
+        return dict(
+            teacher_temperature=linear_warmup(
+                *self.teacher_temperature, iteration,
+                self.teacher_temperature_iters),
+            teacher_momentum=cosine(*self.momentum, iteration, max_iters))
+
+    def before_train(self, runner: Runner) -> None:
+        """Remember the configured weights; refuse another kind of model."""
+        model = _model(runner)
+        if not hasattr(model, 'update_teacher'):
+            raise TypeError(
+                'QSACLHook needs a SkySenseV2Pretrainer, found '
+                f'{type(model).__name__}; take the hook out of custom_hooks')
+        self._weights = dict(model.loss_weights)
+        unknown = sorted(set(self.loss_warmup) - set(self._weights))
+        if unknown:
+            raise ValueError(f'loss_warmup has {unknown}, expected some of '
+                             f'{sorted(self._weights)}')
+
+    def after_train(self, runner: Runner) -> None:
+        """Give the configured weights back; a last look at the losses."""
+        _model(runner).loss_weights.update(self._weights)
+        self._watch.check()
+
+    def before_train_iter(self, runner: Runner, batch_idx: int,
+                          data_batch: Any = None) -> None:
+        """Set what depends on the iteration."""
+        model, step = _model(runner), runner.iter
+        values = self.values(step, runner.max_iters)
+        model.teacher_temperature = values['teacher_temperature']
+        for term, length in self.loss_warmup.items():
+            # From the first iteration on the weight is above zero.
+            model.loss_weights[term] = self._weights[term] * linear_warmup(
+                0.0, 1.0, step + 1, length)
+        for module in model.student.modules():
+            if isinstance(module, ProjectionHead):
+                module.prototypes_frozen = step < self.freeze_prototypes_iters
+        model.collect_statistics = self.every_n_train_iters(
+            runner, self.interval)
+        hub = runner.message_hub
+        for name, value in values.items():
+            hub.update_scalar(f'train/{name}', value)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int,
+                         data_batch: Any = None,
+                         outputs: Mapping[str, Any] | None = None) -> None:
+        """Move the teacher; every ``interval`` iterations look closer."""
+        model = _model(runner)
+        # True after the wrapper has stepped, not while it accumulates.
+        if runner.optim_wrapper.should_update():
+            momentum = self.values(runner.iter,
+                                   runner.max_iters)['teacher_momentum']
+            model.update_teacher(momentum)
+        if outputs and 'loss' in outputs:
+            self._watch.add(outputs['loss'], data_batch, runner.iter + 1)
+        if not self.every_n_train_iters(runner, self.interval):
+            return
+        self._watch.check()
+        self._report(runner, model)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict
+                               ) -> None:
+        """Never write weights that a loss which is not finite has spoilt."""
+        self._watch.check()
+
+    def _report(self, runner: Runner, model: nn.Module) -> None:
+        """Log statistics and warn, of each collapse once."""
+        statistics = {**model.statistics, **expert_load(model.student)}
+        hub = runner.message_hub
+        for name, value in statistics.items():
+            value = value.float()
+            hub.update_scalar(f'train/{name}', float(value.mean()))
+            if value.numel() > 1:
+                hub.update_scalar(f'train/{name}_min', float(value.min()))
+        if runner.iter + 1 < self.warn_after:
+            return
+        for kind, advice in find_collapse(model.statistics).items():
+            if kind not in self._warned:
+                self._warned.add(kind)
+                print_log(
+                    f'Collapse ({kind}) at iteration {runner.iter + 1}: '
+                    f'{advice}.', logger='current', level=30)
+
+
+def _model(runner: Runner) -> Any:
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model
