@@ -1,8 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 import json
-import os
+import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -53,20 +52,18 @@ def test_equals_the_index_of_the_sample_world(unindexed, sample_world):
     assert not list(unindexed.glob('*.part'))
 
 
-def test_command(unindexed):
-    tool = ROOT / 'tools/dataset_converters/build_index.py'
-    run = subprocess.run(
-        [sys.executable, tool, unindexed, 'hr_rgb=hr_rgb', '--split', 'x',
-         '--no-check'],
-        capture_output=True, text=True, check=True,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)})
-    assert run.stdout.strip() == str(unindexed / 'index.json')
-    run = subprocess.run(
-        [sys.executable, tool, unindexed, 'hr_rgb=nowhere'],
-        capture_output=True, text=True, check=False,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)})
-    assert run.returncode == 1
-    assert run.stderr.startswith('error: ') and run.stderr.count('\n') == 1
+def test_command(unindexed, monkeypatch, capsys):
+    tool = str(ROOT / 'tools/dataset_converters/build_index.py')
+    monkeypatch.setattr(sys, 'argv', [
+        tool, str(unindexed), 'hr_rgb=hr_rgb', '--split', 'x', '--no-check'])
+    runpy.run_path(tool, run_name='__main__')
+    assert capsys.readouterr().out.strip() == str(unindexed / 'index.json')
+    monkeypatch.setattr(sys, 'argv', [tool, str(unindexed), 'hr_rgb=none'])
+    with pytest.raises(SystemExit) as error:
+        runpy.run_path(tool, run_name='__main__')
+    message = str(error.value)
+    assert message.startswith('error: ') and 'SENSOR=FOLDER' in message
+    assert '\n' not in message
 
 
 def test_pattern_and_failures(write_raster, tmp_path):

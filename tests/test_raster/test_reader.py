@@ -114,6 +114,13 @@ def test_sensor_convention_where_the_file_says_nothing(write_raster):
     assert RasterReader(path, 's2_l2a', nodata=65535).read()[1].all()
 
 
+def test_zero_filled_swath_edge_of_radar(write_raster):
+    values = np.full((2, 6, 6), -12, np.float32)
+    values[:, :, :2] = 0
+    path = write_raster('a.tif', values, ('VV', 'VH'))
+    assert RasterReader(path, 's1_grd').read()[1].sum() == 24
+
+
 def test_eight_bit_nodata_needs_all_bands(write_raster):
     values = rgb()
     values[:, 0, 0] = 0

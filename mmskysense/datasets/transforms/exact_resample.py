@@ -47,9 +47,9 @@ def resampling_weights(length: int, start: float, stop: float,
     cumulative = _hat_integral(edges[:, None] - centres[None])
     weights = (cumulative[1:] - cumulative[:-1]) / footprint
     inner_first, inner_last = max(first, 0), min(last, length)
-    columns = np.clip(np.arange(first, last), 0, length - 1) - inner_first
-    folded = np.zeros((size, inner_last - inner_first))
-    np.add.at(folded.T, columns, weights.T)
+    folded = weights[:, inner_first - first:inner_last - first].copy()
+    folded[:, 0] += weights[:, :inner_first - first].sum(axis=1)
+    folded[:, -1] += weights[:, inner_last - first:].sum(axis=1)
     folded /= folded.sum(axis=1, keepdims=True)
     return folded.astype(np.float32), inner_first
 

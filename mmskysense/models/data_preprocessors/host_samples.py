@@ -3,7 +3,7 @@
 
 mmseg crops its prediction by ``padding_size`` and resizes it from
 ``pad_shape``; mmdet's anchors and masks use ``batch_input_shape`` and
-``pad_shape``; mmpretrain needs none. All are told everything.
+``pad_shape``; mmpretrain needs none.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ def describe_padding(samples: Sequence[Any],
                 dict(
                     img_shape=(height, width),
                     pad_shape=tuple(target),
+                    batch_input_shape=tuple(target),
                     padding_size=[0, right, 0, bottom]))
         if pad_labels:
             _pad_label(sample, (height, width), target, seg_pad_value)
