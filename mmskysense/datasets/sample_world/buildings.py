@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from .canvas import resample
-from .landscape import Landscape
+from .landscape import Landscape, Road
 
 _PITCHED = ('tile_red', 'tile_red', 'tile_brown', 'tile_brown', 'slate',
             'slate', 'fibre_cement')
@@ -98,7 +98,8 @@ def block_buildings(landscape: Landscape, i: int, j: int) -> tuple[Building, ...
     buildings: list[Building] = []
     if use == 'village':
         density = rng.uniform(0.8, 1.0)
-        streets = [(p, r, (0, )) for p, r in lines if r is not None]
+        streets: list[tuple[np.ndarray, Road, tuple[int, ...]]] = [
+            (p, r, (0, )) for p, r in lines if r is not None]
         streets += [(r.points, r, (1, -1)) for r in inner]
         for points, road, sides in streets:
             _line_houses(site, rng, points, road.width, sides, middle,

@@ -22,8 +22,14 @@ from .catalogue import CROP_TYPE, DETECTION, LAND_COVER, OSM, SCENE, ClassTable
 from .ground import MARGIN, draw_surface
 from .landscape import Landscape
 from .optical import render_rgb
-from .tile import (HR_DATES, TileJob, crop_margin, day_of_year, landscape_of,
-                   write_tile)
+from .tile import (
+    HR_DATES,
+    TileJob,
+    crop_margin,
+    day_of_year,
+    landscape_of,
+    write_tile,
+)
 from .window import CRS, Window
 from .writer import open_raster
 
@@ -94,7 +100,7 @@ def generate(root: str | os.PathLike[str],
     try:
         windows, scene = lay_out(tiles, tile_size, scene_size,
                                  ground_sample_distance, seed)
-        jobs = []
+        jobs: list[TileJob] = []
         for split in SPLITS:
             # mmpretrain expects every class in every split, even if empty.
             for scene_name in SCENE.names:
@@ -265,7 +271,8 @@ def _write_json(root: Path, entries: list[dict[str, Any]],
     folder = root / 'detection'
     folder.mkdir()
     for split in SPLITS:
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for entry, job in zip(entries, jobs, strict=True):
             if entry['split'] != split:
                 continue

@@ -35,5 +35,6 @@ def draw_surface(landscape: Landscape, window: Window, year: int = 0,
     paint_roads(canvas)
     paint_buildings(canvas)
     paint_trees(canvas)
+    canvas.surface.ground = canvas.surface.segment.copy()
     draw_objects(landscape, canvas.surface, after)
     return canvas.surface

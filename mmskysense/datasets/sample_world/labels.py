@@ -51,7 +51,7 @@ def osm_map(surface: Surface, seed: int) -> np.ndarray:
         draw = place_number(seed + 970, round(segment.tone * 1e6))
         if draw < _MAPPED.get(name, 1.0):
             value[k] = OSM.index(name)
-    label = value[surface.segment]
+    label = value[surface.ground]
     # Woods are mapped region by region.
     known = smooth_noise(surface.window, 250, seed + 975) > -1
     label[(label == OSM.index('forest')) & ~known] = IGNORE

@@ -14,8 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .noise import (noise_at, place_hash, place_number, place_rng,
-                    smooth_noise)
+from .noise import noise_at, place_hash, place_number, place_rng, smooth_noise
 from .window import Window
 
 SPACING = 240.0  # metres between the nodes of the road lattice
@@ -143,7 +142,7 @@ class Landscape:
             return Road(points, 5.5 + 1.5 * draw,
                         ('asphalt_old', 'asphalt_new', 'asphalt_old',
                          'concrete')[int(draw * 4)], 'street')
-        if sides <= {'forest', 'meadow'} and draw < 0.4 or draw < 0.22:
+        if (sides <= {'forest', 'meadow'} and draw < 0.4) or draw < 0.22:
             return None
         return Road(points, 3.6 + draw, 'gravel', 'track', new=draw > 0.86)
 

@@ -92,10 +92,9 @@ def render_s1(surface: Surface, share: np.ndarray, window: Window, day: int,
     rng = place_rng(seed, 950, date)
     power = np.einsum('nhw,nb->bhw', share, backscatter(
         surface, day, rng.normal(), rng.normal()), optimize=True)
-    power = np.maximum(power, 1e-5)
     speckle = place_rng(seed, 951, date, tile).gamma(
         LOOKS, 1 / LOOKS, power.shape)
     noise_floor = _power(np.array(-31.0))  # noise-equivalent sigma zero
-    decibel = 10 * np.log10(power * speckle + noise_floor)
+    decibel = 10 * np.log10((power + noise_floor) * speckle)
     decibel[:, swath_mask(window, seed, date + 500, 0.15)] = np.nan
     return decibel.astype(np.float32)

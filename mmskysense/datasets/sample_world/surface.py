@@ -65,6 +65,7 @@ class Surface:
         texture: Factor on the reflectance, mean about 1, float32 (H, W).
         segments: The pieces of ground.
         boxes: Small objects whose centre lies in the window.
+        ground: ``segment`` as it is beneath boats, aircraft and cars.
     """
 
     window: Window
@@ -73,6 +74,8 @@ class Surface:
     texture: np.ndarray
     segments: list[Segment] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
+    ground: np.ndarray = field(
+        default_factory=lambda: np.zeros((0, 0), np.int32))
 
     def add(self, cover: str, material: str, **kwargs: object) -> int:
         """Register a segment and return its id."""

@@ -17,7 +17,7 @@ from .ground import MARGIN, draw_surface
 from .labels import change_map, crop_map, osm_map, pixel_boxes
 from .landscape import Landscape
 from .noise import place_rng
-from .optical import (date_seen, fractions, render_rgb, render_s2, sunlight)
+from .optical import date_seen, fractions, render_rgb, render_s2, sunlight
 from .radar import render_s1
 from .surface import Surface
 from .window import CRS, Window

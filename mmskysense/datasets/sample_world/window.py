@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from rasterio.transform import Affine, from_origin
+from rasterio.transform import Affine
 
 CRS = 'EPSG:32631'
 # Upper left corner of the world: farmland east of Paris, in UTM zone 31N.
@@ -67,7 +67,7 @@ class Window:
     def transform(self) -> Affine:
         """Affine transform of the window's upper left corner."""
         left, _, _, top = self.bounds
-        return from_origin(left, top, self.resolution, self.resolution)
+        return Affine(self.resolution, 0, left, 0, -self.resolution, top)
 
     def pad(self, metres: float) -> Window:
         """The window with a margin on all four sides."""
