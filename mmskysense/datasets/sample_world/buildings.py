@@ -78,7 +78,8 @@ class _Site:
 
 
 @lru_cache(4096)
-def block_buildings(landscape: Landscape, i: int, j: int) -> tuple[Building, ...]:
+def block_buildings(landscape: Landscape, i: int,
+                    j: int) -> tuple[Building, ...]:
     """All buildings of a block, in a fixed order."""
     use = landscape.land_use(i, j)
     if use not in ('village', 'industrial', 'farmland', 'meadow',

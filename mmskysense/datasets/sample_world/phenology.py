@@ -123,7 +123,10 @@ def field_reflectance(crop: np.ndarray, day: float, shift: np.ndarray,
     """Reflectance of fields on a day.
 
     Args:
-        crop, day, shift, vigour: As for :func:`cover_fractions`.
+        crop: Crop ids (1 to 8) of n fields.
+        day: Day of the year, 1 to 366.
+        shift: Days by which each field is late, (n,).
+        vigour: Relative density of each canopy, about 1, (n,).
         soil: Reflectance of each field's soil, (n, 10).
 
     Returns:
