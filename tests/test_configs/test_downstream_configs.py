@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 sys.path.insert(0, str(Path(__file__).parent))
-from downstream import CONFIGS, shrink, write_flood_chips  # noqa: E402
+from downstream import CONFIGS, shrink, write_flood_chips
 
 HOSTS = dict(
     segmentation='mmseg', classification='mmpretrain', detection='mmdet')
@@ -68,7 +68,7 @@ def test_trains_and_validates(name, data_root, tmp_path):
 def test_no_parameter_without_a_gradient(name, data_root, tmp_path):
     """DistributedDataParallel allows none, and none may be forgotten."""
     cfg = shrink(name, data_root, tmp_path / 'work')
-    cfg.model.backbone.moe = dict(num_experts=2, blocks=1)
+    cfg.merge_from_dict({'model.backbone.moe.num_experts': 2})
     runner = Runner.from_cfg(cfg)
     runner.model.init_weights()
     runner.model.train()

@@ -101,7 +101,7 @@ class MultiSensorFusionNeck(BaseModule):
         }
         levels = []
         for index, norm in enumerate(self.norms):
-            merged, total = None, None
+            weighted, shares = [], []
             height, width = max(
                 (tuple(inputs[sensor][index].shape[-2:])
                  for sensor in present), key=lambda size: size[0] * size[1])
@@ -118,10 +118,10 @@ class MultiSensorFusionNeck(BaseModule):
                         level, (height, width), mode='bilinear',
                         align_corners=False)
                 share = weight.amax(1)[:, None, None, None].to(level)
-                level = level * share
-                merged = level if merged is None else merged + level
-                total = share if total is None else total + share
-            merged = merged / total.clamp(min=1)
+                weighted.append(level * share)
+                shares.append(share)
+            total = torch.stack(shares).sum(0).clamp(min=1)
+            merged = torch.stack(weighted).sum(0) / total
             merged = self._keep_in_graph(merged, present, index)
             levels.append(norm(merged))
         return tuple(levels)
