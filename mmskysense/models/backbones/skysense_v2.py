@@ -51,7 +51,8 @@ class SkySenseV2(BaseModule):
             sensor table's, (2, 3, 4) for high-resolution RGB and none for
             10 m sensors.
         moe: ``None``, or ``dict(blocks=6, num_experts=8, top_k=1, ...)``:
-            the last ``blocks`` blocks get :class:`MixtureOfExperts`.
+            the last ``blocks`` blocks get :class:`MixtureOfExperts`; an
+            encoder with fewer global blocks gets them in all of those.
         num_prompts: Prompt tokens per modality in each of stages 3 and 4.
         position: Positions in stages 3-4: ``'rotary'`` in tokens,
             ``'rotary_metres'``: the same ground distance is the same angle
@@ -342,8 +343,8 @@ def _experts_of_blocks(moe: dict[str, Any] | None,
     if moe is None:
         return [None] * num_blocks
     options = dict(moe)
-    blocks = options.pop('blocks', 6)
     global_blocks = depths[2] + depths[3]
+    blocks = options.pop('blocks', min(6, global_blocks))
     if not 0 <= blocks <= global_blocks:
         raise ValueError(
             f'moe.blocks={blocks}: experts live in the global stages, which '
