@@ -107,6 +107,13 @@ def test_refuses_labels(write_raster, stored, options, words):
     assert str(error.value).startswith(path)
 
 
+def test_padding_of_the_mask_is_not_measured():
+    results = dict(valid_mask=np.array([[0, 1, 255]], np.uint8),
+                   gt_seg_map=np.array([[2, 2, 2]], np.uint8))
+    labels = IgnoreInvalidPixels().transform(results)['gt_seg_map']
+    assert labels.tolist() == [[255, 2, 255]]
+
+
 def test_ignore_needs_one_grid():
     with pytest.raises(ValueError, match='before any resize'):
         IgnoreInvalidPixels().transform(
