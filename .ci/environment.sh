@@ -69,15 +69,15 @@ digest() {
 
 # Long silent work says every half minute that it is alive.
 with_heartbeat() {
-    local label=$1 log=$2 start=$SECONDS pid waited=0 counter
+    local label=$1 log=$2 start=$SECONDS pid told=$SECONDS counter
     shift 2
     "$@" > "$log" 2>&1 &
     pid=$!
     trap 'kill $pid 2> /dev/null || true' INT TERM EXIT
     while kill -0 $pid 2> /dev/null; do
-        sleep 1
-        waited=$((waited + 1))
-        if [ $((waited % 30)) -eq 0 ]; then
+        sleep 0.2
+        if [ $((SECONDS - told)) -ge 30 ]; then
+            told=$SECONDS
             # ninja counts its steps as [12/130]
             counter=$(grep -o '\[[0-9]*/[0-9]*\]' "$log" | tail -1 || true)
             say "      ... $label: $(((SECONDS - start) / 60)) min" \

@@ -34,15 +34,15 @@ def fresh_default_scope():
 
 
 @pytest.fixture(scope='session')
-def sample_world(tmp_path_factory: pytest.TempPathFactory,
-                 worker_id: str) -> Path:
+def sample_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny generated world; read it, never write into it."""
     from mmskysense.datasets.sample_world import generate
 
     # Parallel workers have a folder each in a common one: the first to come
     # generates, the others wait for it.
     base = tmp_path_factory.getbasetemp()
-    shared = base if worker_id == 'master' else base.parent
+    parallel = 'PYTEST_XDIST_WORKER' in os.environ
+    shared = base.parent if parallel else base
     root = shared / 'sample_world'
     with FileLock(str(root) + '.lock'):
         if not root.exists():
