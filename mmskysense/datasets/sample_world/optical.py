@@ -87,8 +87,8 @@ def render_rgb(surface: Surface, day: int, seed: int,
     colour = surface.reflectance(day)[:, _RGB][surface.segment]
     radiance = colour * (surface.texture * light)[..., None]
     haze = rng.uniform(0.003, 0.02) * np.array([0.75, 0.95, 1.25])
-    balance = np.exp(rng.normal(0, 0.08, 3))
-    exposure = rng.uniform(2.1, 3.8)
+    balance = np.exp(rng.normal(0, 0.11, 3))
+    exposure = rng.uniform(1.9, 4.2)
     gamma = rng.uniform(1.9, 2.4)
     gain, offset = (balance * exposure).astype(np.float32), (
         haze * balance * exposure).astype(np.float32)
