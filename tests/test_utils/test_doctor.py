@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmskysense.utils import doctor
-from mmskysense.utils.doctor import (
+from mmskysense.utils.diagnosis import (
+    PROVIDERS,
     Environment,
     diagnose,
     expected_torchvision,
     find_collisions,
-    to_text,
-    try_imports,
     version_pair,
 )
+from mmskysense.utils.doctor import to_text, try_imports
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,7 +41,7 @@ def healthy(**changes):
         setuptools='81.0.0')
     versions.update(changes.pop('versions', {}))
     distributions = {
-        name: [doctor.PROVIDERS.get(name, (name, ))[0]]
+        name: [PROVIDERS.get(name, (name, ))[0]]
         for name in versions
     }
     distributions.update(changes.pop('distributions', {}))
