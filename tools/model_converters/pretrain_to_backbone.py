@@ -2,7 +2,7 @@
 """Cut the encoder out of a pre-training checkpoint.
 
     python tools/model_converters/pretrain_to_backbone.py \
-        work_dirs/skysense_v2_tiny_demo_sample-world/iter_200.pth backbone.pth
+        work_dirs/skysense_v2_tiny_1xb8-2k_sample-world/iter_2000.pth backbone.pth
 
 Downstream: backbone=dict(type='mmskysense.SkySenseV2', arch=...,
 init_cfg=dict(type='Pretrained', checkpoint='backbone.pth')).

@@ -57,9 +57,11 @@ class QSACLHook(Hook):
                              'from 0 to 1')
         if interval < 1:
             raise ValueError(f'interval={interval}: expected at least 1')
-        self.teacher_temperature = tuple(teacher_temperature)
+        first, last = teacher_temperature
+        self.teacher_temperature = (float(first), float(last))
         self.teacher_temperature_iters = teacher_temperature_iters
-        self.momentum = tuple(momentum)
+        first, last = momentum
+        self.momentum = (float(first), float(last))
         self.freeze_prototypes_iters = freeze_prototypes_iters
         self.loss_warmup = dict(loss_warmup or {})
         self.interval, self.warn_after = interval, warn_after

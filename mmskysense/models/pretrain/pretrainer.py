@@ -174,13 +174,14 @@ class SkySenseV2Pretrainer(BaseModel):
 
     def loss(self, inputs: Mapping[str, ViewBatch]) -> dict[str, Tensor]:
         """See :meth:`forward`."""
-        views = {kind: inputs.get(kind) for kind in ('global', 'local')}
-        missing = [kind for kind, batch in views.items() if batch is None]
-        if missing:
-            raise ValueError(
-                f'pre-training needs global and local views, found no '
-                f'{missing[0]} ones; set {missing[0]}_views of '
-                'MultiCropViews to at least 1')
+        views: dict[str, ViewBatch] = {}
+        for kind in ('global', 'local'):
+            if inputs.get(kind) is None:
+                raise ValueError(
+                    f'pre-training needs global and local views, found no '
+                    f'{kind} ones; set {kind}_views of MultiCropViews to at '
+                    'least 1')
+            views[kind] = inputs[kind]
         student = {k: self.encode(self.student, v) for k, v in views.items()}
         with torch.no_grad():
             teacher = {

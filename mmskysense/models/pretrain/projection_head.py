@@ -49,10 +49,15 @@ class ProjectionHead(BaseModule):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Truncated normal weights of deviation 0.02, zero biases."""
+        """Glorot uniform weights, zero biases.
+
+        They keep the bottleneck's length near that of the input. With
+        DINO's deviation of 0.02 a narrow head makes it so short that
+        normalising it multiplies the encoder's gradient a thousandfold.
+        """
         for module in self.mlp:
             if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
         nn.init.normal_(self.prototypes)
         self._is_init = True

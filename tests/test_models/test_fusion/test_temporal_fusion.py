@@ -5,9 +5,12 @@ from itertools import combinations
 
 import pytest
 import torch
+
 from mmskysense.models.fusion import MultiModalTemporalFusion
-from mmskysense.models.fusion.masked_resize import (masked_resize,
-                                                    place_validity)
+from mmskysense.models.fusion.masked_resize import (
+    masked_resize,
+    place_validity,
+)
 from mmskysense.models.fusion.sequence_layer import MaskedSequenceLayer
 
 SENSORS = ('hr_rgb', 's2_l2a', 's1_grd')

@@ -1,0 +1,192 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""SkySenseV2Pretrainer."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import pytest
+import torch
+
+from mmskysense.registry import MODELS
+from mmskysense.structures import ViewBatch
+
+SENSORS = ('hr_rgb', 's2_l2a', 's1_grd')
+SUBSETS = [c for k in (1, 2, 3) for c in combinations(SENSORS, k)]
+
+
+def build(parts, sensors=SENSORS, **backbone):
+    model = MODELS.build(parts.config(sensors, **backbone))
+    model.init_weights()
+    return model.train()
+
+
+def total(losses):
+    return torch.stack(list(losses.values())).sum()
+
+
+def student_without_gradient(model):
+    return [n for n, p in model.student.named_parameters() if p.grad is None]
+
+
+@pytest.mark.parametrize('present', SUBSETS)
+def test_every_parameter_of_the_student_gets_a_gradient(parts, present):
+    model = build(parts)
+    losses = model(parts.inputs(present), mode='loss')
+    assert set(losses) == {'loss_qsacl', 'loss_image', 'loss_koleo'}
+    total(losses).backward()
+    assert student_without_gradient(model) == []
+    assert all(p.grad is None for p in model.teacher.parameters())
+
+
+def test_gradients_reach_queries_decoder_fusion_and_encoder(parts):
+    model = build(parts)
+    model(parts.inputs(SENSORS), mode='loss')['loss_qsacl'].backward()
+    moved = {
+        name for name, p in model.student.named_parameters()
+        if p.grad is not None and p.grad.abs().max() > 0
+    }
+    for name in ('qsacl_head.decoder.queries',
+                 'qsacl_head.decoder.cross_query.weight',
+                 'qsacl_head.projection.prototypes',
+                 'fusion.fusion_token', 'fusion.day_of_year.weight',
+                 'fusion.in_proj.weight',
+                 'backbone.tokenizers.s1_grd.proj.weight',
+                 'backbone.tokenizers.hr_rgb.proj.weight'):
+        assert any(name.split('.proj.')[0] in n for n in moved), name
+
+
+def test_teacher_is_a_still_copy(parts):
+    model = build(parts, drop_path_rate=0.5)
+    for own, new in zip(model.teacher.parameters(),
+                        model.student.parameters(), strict=True):
+        assert torch.equal(own, new) and own is not new
+        assert not own.requires_grad
+    assert model.student.training
+    assert not any(m.training for m in model.teacher.modules())
+
+
+def test_ema_formula(parts):
+    model = build(parts)
+    before = [p.clone() for p in model.teacher.parameters()]
+    with torch.no_grad():
+        for parameter in model.student.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    model.update_teacher(0.9)
+    for old, own, new in zip(before, model.teacher.parameters(),
+                             model.student.parameters(), strict=True):
+        torch.testing.assert_close(own, 0.9 * old + 0.1 * new)
+    model.update_teacher(1.0)
+    model.update_teacher(0.0)
+    for own, new in zip(model.teacher.parameters(),
+                        model.student.parameters(), strict=True):
+        torch.testing.assert_close(own, new)
+
+
+def test_batch_of_one_with_missing_and_invalid_parts_is_finite(parts):
+    model = build(parts)
+    inputs = parts.inputs(SENSORS, batch=1)
+    for batch in inputs.values():
+        for sensor in SENSORS:
+            batch.valid[sensor].zero_()
+            batch.dates[sensor].zero_()
+    losses = model(inputs, mode='loss')
+    total(losses).backward()
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert all(torch.isfinite(p.grad).all()
+               for p in model.student.parameters())
+
+
+def test_padded_dates_change_nothing(parts):
+    model = build(parts).eval()
+    inputs = parts.inputs(SENSORS)
+
+    def padded(views: ViewBatch):
+        def pad(x, value):
+            extra = torch.full_like(x[:, :, :1], value)
+            return torch.cat((x, extra), dim=2)
+
+        return replace(
+            views,
+            images={**views.images, 's2_l2a': pad(views.images['s2_l2a'], 7)},
+            valid={**views.valid, 's2_l2a': pad(views.valid['s2_l2a'], 0)},
+            dates={**views.dates, 's2_l2a': pad(views.dates['s2_l2a'], 0)})
+
+    with torch.no_grad():
+        expected = model(inputs, mode='loss')
+        found = model({k: padded(v) for k, v in inputs.items()}, mode='loss')
+    torch.testing.assert_close(found, expected)
+
+
+def test_views_pass_together_as_they_would_alone(parts):
+    model = build(parts).eval()
+    views = parts.inputs(SENSORS)['global']
+    with torch.no_grad():
+        whole = model.encode(model.student, views)
+        second = ViewBatch(
+            {s: x[1:, :1] for s, x in views.images.items()},
+            {s: x[1:, :1] for s, x in views.valid.items()},
+            {s: x[1:, :1] for s, x in views.dates.items()},
+            views.boxes[1:, :1], views.flips[1:, :1])
+        alone = model.encode(model.student, second)
+    for source in ('fused', *SENSORS):
+        torch.testing.assert_close(whole.pooled[source][1:, :1],
+                                   alone.pooled[source])
+
+
+def test_weights_scale_the_losses(parts):
+    model = build(parts).eval()
+    inputs = parts.inputs(SENSORS)
+    with torch.no_grad():
+        before = model(inputs, mode='loss')
+        model.loss_weights.update(qsacl=0.0, image=2.0)
+        after = model(inputs, mode='loss')
+    assert float(after['loss_qsacl']) == 0
+    torch.testing.assert_close(after['loss_image'], 2 * before['loss_image'])
+
+
+def test_features_are_the_teachers(parts):
+    model = build(parts).eval()
+    images = dict(
+        hr_rgb=torch.randn(2, 1, 3, 64, 64),
+        s2_l2a=torch.randn(2, 3, 10, 8, 8))
+    with torch.no_grad():
+        features = model(images, mode='tensor')
+        assert features['fused'].shape == (2, 16, 2, 2)
+        assert features['sensors']['s2_l2a'].shape == (2, 3, 128, 2, 2)
+        for parameter in model.student.parameters():
+            parameter.zero_()
+        samples = model(images, mode='predict')
+    torch.testing.assert_close(
+        torch.stack([sample.feature for sample in samples]),
+        features['fused'].mean((2, 3)))
+
+
+def test_statistics_only_when_asked(parts):
+    model = build(parts)
+    inputs = parts.inputs(SENSORS)
+    model(inputs, mode='loss')
+    assert model.statistics == {}
+    model.collect_statistics = True
+    model(inputs, mode='loss')
+    assert set(model.statistics) == {
+        'usage_entropy', 'assignment_entropy', 'attention_overlap',
+        'feature_spread'
+    }
+    assert model.statistics['usage_entropy'].shape == (4, )
+    for value in model.statistics.values():
+        assert not value.requires_grad and torch.isfinite(value).all()
+
+
+def test_refusals(parts):
+    config = parts.config(SENSORS)
+    config['backbone']['out_indices'] = (2, 3)
+    with pytest.raises(ValueError, match='out_indices'):
+        MODELS.build(config)
+    with pytest.raises(ValueError, match='loss_weights'):
+        MODELS.build(dict(parts.config(SENSORS), loss_weights=dict(ita=1.)))
+    model = build(parts)
+    inputs = parts.inputs(SENSORS)
+    with pytest.raises(ValueError, match='local_views'):
+        model({**inputs, 'local': None}, mode='loss')
+    with pytest.raises(ValueError, match='mode'):
+        model(inputs, mode='train')
