@@ -116,3 +116,18 @@ def test_every_config_builds(path):
     crop = next(step for step in cfg.train_dataloader.dataset.pipeline
                 if step.type.endswith('MultiCropViews'))
     assert set(crop.sizes) == set(sensors)
+
+
+def test_the_optimiser_does_not_know_the_teacher(parts):
+    from mmengine.optim import build_optim_wrapper
+    cfg = Config.fromfile(
+        CONFIGS / 'skysense_v2_tiny_1xb8-2k_sample-world.py')
+    model = MODELS.build(parts.config(SENSORS))
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    groups = wrapper.optimizer.param_groups
+    known = {id(p) for group in groups for p in group['params']}
+    assert known == {id(p) for p in model.student.parameters()}
+    queries = model.student['qsacl_head'].decoder.queries
+    decay = [group['weight_decay'] for group in groups
+             if any(p is queries for p in group['params'])]
+    assert decay == [0.0]
