@@ -1,5 +1,7 @@
 # The toy size, for CPUs and for trying things out. Widths of fusion and
 # heads are ours throughout; the paper's fusion has 24 layers of width 1024.
+# Few prototypes and a narrow bottleneck: with a batch of 8 to 16 and 1024
+# prototypes the centred targets stay all but uniform.
 model = dict(
     type='mmskysense.SkySenseV2Pretrainer',
     backbone=dict(
@@ -22,16 +24,16 @@ model = dict(
         in_channels=192,
         num_queries=16,  # the paper's
         num_heads=6,
-        num_prototypes=1024,
+        num_prototypes=256,
         hidden_channels=512,
-        bottleneck_channels=128,
+        bottleneck_channels=32,
         student_temperature=0.1),
     image_head=dict(
         type='mmskysense.ImageContrast',
         sources=dict(fused=192, hr_rgb=384, s2_l2a=384, s1_grd=384),
-        num_prototypes=1024,
+        num_prototypes=256,
         hidden_channels=512,
-        bottleneck_channels=128,
+        bottleneck_channels=32,
         student_temperature=0.1),
     # a, b, c are not published: these are ours.
     loss_weights=dict(qsacl=1.0, image=1.0, koleo=0.1))

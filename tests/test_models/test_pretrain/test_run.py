@@ -66,7 +66,7 @@ def test_run_save_resume_and_package(parts, sample_world, tmp_path):
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert runner.iter == 6
-    assert runner.model.teacher_temperature == pytest.approx(0.07)
+    assert runner.model.teacher_temperature == pytest.approx(0.05)
 
     packaged = tmp_path / 'backbone.pth'
     meta = package_backbone(tmp_path / 'run/iter_6.pth', packaged)
