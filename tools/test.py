@@ -11,8 +11,9 @@ from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmskysense.engine import check_checkpoint, prepare_launch
+from mmskysense.engine import prepare_launch
 from mmskysense.utils import check_file, plain_refusal
+from mmskysense.utils.checkpoint import check_checkpoint
 
 
 def parse_args() -> argparse.Namespace:

@@ -16,9 +16,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from mmskysense.engine.checkpoint import check_checkpoint, read_checkpoint
 from mmskysense.sensors import get_sensor
 from mmskysense.utils import require
+from mmskysense.utils.checkpoint import check_checkpoint
 
 
 @dataclass(frozen=True)
@@ -160,13 +160,12 @@ class WindowSegmentor:
         settings.pop('pretrained', None)
         if 'init_cfg' in settings.get('backbone', {}):
             settings.backbone.init_cfg = None
-        meta = read_checkpoint(checkpoint).get('meta') or {}
         model = MODELS.build(settings)
         if not hasattr(model, 'encode_decode'):
             raise ValueError(
                 f"the config's model {settings.type} is not a segmentor of "
                 'mmseg; give a semantic segmentation config')
-        check_checkpoint(model, checkpoint)
+        meta = check_checkpoint(model, checkpoint).get('meta') or {}
         self.device, self.amp = torch.device(device), amp
         self.model = model.to(self.device).eval()
         self.num_channels = int(model.out_channels)

@@ -15,6 +15,8 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from torch import distributed
 
+__all__ = ['enable_amp', 'prepare_launch']
+
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
 

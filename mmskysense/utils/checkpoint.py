@@ -1,257 +1,128 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
-"""Encoder checkpoints: cut out of pre-training, load without silence.
+"""Refusing checkpoints that do not fit the model.
 
-mmengine's ``Pretrained`` loads non-strictly: a wrong checkpoint leaves the
-encoder random and a note in the log. Here everything that does not fit is
-an error, and what may legitimately differ is reported.
+mmengine loads non-strictly and leaves a note in the log: a test then runs on
+random weights. Here a mismatch is an error, raised before anything runs.
 """
 
-import os
-import pickle
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
-from torch import Tensor, nn
+from torch import nn
 
-# Where encoders lie in the checkpoints people have, tried in this order.
-_PREFIXES = ('teacher.backbone.', 'student.backbone.', 'backbone.', '')
-_TOKENIZER = re.compile(r'tokenizers\.([^.]+)\.')
-_PROMPT = re.compile(r'stages\.\d+\.prompts\.tokens\.([^.]+)$')
+from .command_line import check_file
+
+_EXAMPLES = 3
 
 
-def load_checkpoint_strictly(module: nn.Module,
-                             path: str | os.PathLike,
-                             allow_missing_sensors: bool = True) -> None:
-    """Load an encoder's weights; refuse a checkpoint that does not fit.
-
-    Takes packaged encoders, checkpoints of pre-training (the teacher's
-    encoder is taken) and of any model with a ``backbone``. Dense weights
-    load into mixtures of experts. Reported, not refused: sensors that only
-    one side has, output norms that the checkpoint lacks (pre-training has
-    only the last), stages that the module does not build.
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """Read a checkpoint file onto the CPU.
 
     Args:
-        module: A :class:`SkySenseV2`.
-        path: File, or an address that mmengine can open.
-        allow_missing_sensors: Start tokenizer and prompts of a sensor that
-            the checkpoint lacks anew, with a warning, instead of refusing.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: Unreadable, or sizes or keys differ; one line that names
-            both sizes and the remedy.
-    """
-    content = _read(path)
-    state = _encoder_state(content, path)
-    own = module.state_dict()
-    _refuse_other_size(module, state, own, content, path)
-    result = module.load_state_dict(
-        {k: v for k, v in state.items()
-         if k not in own or v.shape == own[k].shape}, strict=False)
-    missing, unexpected = list(result.missing_keys), list(
-        result.unexpected_keys)
-
-    sensors = {_sensor_of(key) for key in own} - {None}
-    dropped = sorted({
-        sensor for key in unexpected
-        if (sensor := _sensor_of(key)) and sensor not in sensors
-    })
-    stages = sum(1 for key in own if re.fullmatch(
-        r'mergings\.\d+\.[^.]*weight', key)) + 1
-    unexpected = [
-        key for key in unexpected
-        if _sensor_of(key) not in dropped and not _stage_beyond(key, stages)
-        and not key.startswith('norms.')
-    ]
-    new_sensors = sorted({
-        sensor for key in missing if (sensor := _sensor_of(key))
-        and not any(_sensor_of(other) == sensor for other in state)
-    })
-    if allow_missing_sensors:
-        missing = [key for key in missing
-                   if _sensor_of(key) not in new_sensors]
-    new_norms = [key for key in missing if key.startswith('norms.')]
-    missing = [key for key in missing if key not in new_norms]
-    if missing or unexpected:
-        raise ValueError(
-            f'checkpoint {path} does not fit {type(module).__name__}: '
-            f'{len(missing)} keys missing{_some(missing)}, {len(unexpected)} '
-            f'unexpected{_some(unexpected)}; build the encoder as the '
-            f'checkpoint says ({_describe(content, state)})')
-    module._is_init = True
-    if dropped:
-        print_log(f'{path}: dropped (sensor not used): {", ".join(dropped)}',
-                  'current')
-    if new_norms:
-        print_log(f'{path}: output norms start anew: '
-                  f'{", ".join(new_norms)}', 'current')
-    if allow_missing_sensors and new_sensors:
-        print_log(
-            f'{path} has never seen {", ".join(new_sensors)}: tokenizer and '
-            'prompts start anew', 'current', level=30)
-
-
-def package_backbone(checkpoint: str | os.PathLike,
-                     out: str | os.PathLike,
-                     branch: str = 'teacher',
-                     sensors: Sequence[str] | None = None) -> dict[str, Any]:
-    """Write the encoder of a pre-training checkpoint to a file of its own.
-
-    Args:
-        checkpoint: What ``tools/train.py`` wrote for a pre-training config.
-        out: File to write, whole or not at all.
-        branch: ``'teacher'`` or ``'student'``.
-        sensors: Sensors to keep; all by default.
+        path (str): A file, or an address mmengine can open.
 
     Returns:
-        The ``meta`` that was written: ``arch``, ``sensors``, ``branch``,
-        ``iter`` and the ``config`` (text) of the run.
+        dict: The file's content.
 
     Raises:
-        FileNotFoundError: No such checkpoint.
-        ValueError: It is none of pre-training, or lacks a sensor.
+        FileNotFoundError: If there is no file.
+        ValueError: If it is empty, truncated or not a checkpoint.
     """
-    if branch not in ('teacher', 'student'):
-        raise ValueError(f"branch='{branch}': expected 'teacher' or "
-                         "'student'")
-    content = _read(checkpoint)
-    prefix = f'{branch}.backbone.'
-    state = _strip(content, prefix)
-    if not state:
-        raise ValueError(
-            f"checkpoint {checkpoint}: expected keys that begin with "
-            f"'{prefix}', found none; give a checkpoint of a pre-training "
-            'run (configs/skysense_v2)')
-    present = sorted({s for key in state if (s := _sensor_of(key))})
-    keep = list(sensors or present)
-    absent = sorted(set(keep) - set(present))
-    if absent:
-        raise ValueError(f'checkpoint {checkpoint} has sensors {present}, '
-                         f'not {absent}; leave them out of --sensors')
-    state = {
-        key: value.clone() for key, value in state.items()
-        if _sensor_of(key) is None or _sensor_of(key) in keep
-    }
-    meta = content.get('meta') or {}
-    packaged = dict(
-        arch=_backbone_config(content).get('arch') or _width(state),
-        sensors=keep, branch=branch, iter=meta.get('iter'),
-        config=meta.get('cfg'))
-    out = os.fspath(out)
-    folder = os.path.dirname(out)
-    if folder:
-        os.makedirs(folder, exist_ok=True)
-    aside = f'{out}.{os.getpid()}.part'
-    try:
-        torch.save(dict(state_dict=state, meta=packaged), aside)
-        os.replace(aside, out)
-    finally:
-        if os.path.exists(aside):
-            os.remove(aside)
-    return packaged
-
-
-def _read(path: str | os.PathLike) -> dict[str, Any]:
-    path = os.fspath(path)
-    if '://' not in path and not os.path.isfile(path):
-        raise FileNotFoundError(
-            f'checkpoint {path}: no such file; give the path of a .pth file')
+    check_file(path, 'checkpoint', 'give the path of a .pth file that '
+               'tools/train.py wrote (work_dirs/<config>/)')
     try:
         content = CheckpointLoader.load_checkpoint(
-            path, map_location='cpu', logger=None)
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError,
-            IndexError, pickle.UnpicklingError) as error:
+            path, map_location='cpu', logger='silent')
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError,
+            AttributeError, ImportError, IndexError) as error:
         raise ValueError(
-            f'checkpoint {path}: truncated or not a torch checkpoint '
-            f'({type(error).__name__}); copy or download it again') from error
+            f'checkpoint {path}: cannot be read, it is truncated or not a '
+            'torch checkpoint; copy or download it again '
+            f'({type(error).__name__})') from error
+    except Exception as error:  # pickle.UnpicklingError and its relatives
+        raise ValueError(
+            f'checkpoint {path}: is not a torch checkpoint '
+            f'({type(error).__name__}); give a .pth file that '
+            'tools/train.py wrote') from error
     if not isinstance(content, dict):
         raise ValueError(f'checkpoint {path}: expected a dict of tensors, '
                          f'found {type(content).__name__}')
     return content
 
 
-def _strip(content: dict[str, Any], prefix: str) -> dict[str, Tensor]:
+def _state_dict(content: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Take the weights out, without DistributedDataParallel's prefix."""
     state = content.get('state_dict', content)
-    plain = {key.removeprefix('module.'): value
-             for key, value in state.items()}
     return {
-        key.removeprefix(prefix): value for key, value in plain.items()
-        if key.startswith(prefix) and isinstance(value, Tensor)
+        name.removeprefix('module.'): value
+        for name, value in state.items()
     }
 
 
-def _encoder_state(content: dict[str, Any],
-                   path: str | os.PathLike) -> dict[str, Tensor]:
-    for prefix in _PREFIXES:
-        state = _strip(content, prefix)
-        if any(_TOKENIZER.match(key) for key in state):
-            return state
-    raise ValueError(
-        f'checkpoint {path}: holds no SkySenseV2 encoder (no key '
-        "'tokenizers.*', alone or behind 'backbone.', 'student.backbone.' or "
-        "'teacher.backbone.'); give a checkpoint of this project")
+def name_a_few(names: Sequence[str]) -> str:
+    """Name a few of many in brackets, for a message; empty for none.
 
+    Args:
+        names: Keys of a checkpoint.
 
-def _sensor_of(key: str) -> str | None:
-    match = _TOKENIZER.match(key) or _PROMPT.match(key)
-    return match.group(1) if match else None
-
-
-def _stage_beyond(key: str, stages: int) -> bool:
-    """Whether a key belongs to a stage that the module does not build."""
-    match = re.match(r'(stages|mergings)\.(\d+)\.', key)
-    if not match:
-        return False
-    last = stages - 1 if match.group(1) == 'stages' else stages - 2
-    return int(match.group(2)) > last
-
-
-def _some(keys: Sequence[str]) -> str:
-    if not keys:
+    Returns:
+        For example ``' (a.weight, a.bias, b.weight and 7 more)'``.
+    """
+    if not names:
         return ''
-    more = ', ...' if len(keys) > 2 else ''
-    return f' ({", ".join(keys[:2])}{more})'
+    more = len(names) - _EXAMPLES
+    rest = f' and {more} more' if more > 0 else ''
+    return f" ({', '.join(names[:_EXAMPLES])}{rest})"
 
 
-def _width(state: dict[str, Tensor]) -> int | None:
-    """Width of stage 1, from the first tokenizer's weight."""
-    for key, value in state.items():
-        if _TOKENIZER.match(key) and value.dim() == 4:
-            return value.shape[0]
-    return None
+def check_checkpoint(model: nn.Module, path: str) -> dict[str, Any]:
+    """Refuse a checkpoint whose tensors are not exactly the model's.
 
+    The weights are really loaded, so that modules which rename old keys while
+    loading are not mistaken for mismatches.
 
-def _backbone_config(content: dict[str, Any]) -> dict[str, Any]:
-    """The encoder's config, as far as the checkpoint tells it."""
-    meta = content.get('meta') or {}
-    if 'arch' in meta:
-        return dict(arch=meta['arch'])
-    try:
-        config = Config.fromstring(meta['cfg'], '.py')
-        return dict(config.model.backbone)
-    except Exception:  # a foreign checkpoint may hold anything, or nothing
-        return {}
+    Args:
+        model (nn.Module): The model; it holds the weights afterwards.
+        path (str): Checkpoint file.
 
+    Returns:
+        dict: The file's content, for example its ``meta``.
 
-def _describe(content: dict[str, Any], state: dict[str, Tensor]) -> str:
-    arch = _backbone_config(content).get('arch')
-    width = f'width {_width(state)}'
-    return f'arch={arch!r}, {width}' if arch else width
-
-
-def _refuse_other_size(module: nn.Module, state: dict[str, Tensor],
-                       own: dict[str, Tensor], content: dict[str, Any],
-                       path: str | os.PathLike) -> None:
-    for key, value in state.items():
-        if key in own and value.shape != own[key].shape:
-            raise ValueError(
-                f'checkpoint {path} holds an encoder of another size '
-                f'({_describe(content, state)}), the model has width '
-                f'{_width(own)}: {key} is {tuple(value.shape)}, expected '
-                f'{tuple(own[key].shape)}; set arch (or num_prompts, moe) of '
-                "the backbone to the checkpoint's")
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If it cannot be read or keys are missing, unexpected or of
+            another size; the message names examples and the remedy.
+    """
+    model = getattr(model, 'module', model)
+    content = read_checkpoint(path)
+    state = _state_dict(content)
+    own = model.state_dict()
+    resized = [
+        f'{name} is {tuple(value.shape)}, the model has '
+        f'{tuple(own[name].shape)}' for name, value in state.items()
+        if name in own and hasattr(value, 'shape')
+        and value.shape != own[name].shape
+    ]
+    problems = []
+    if resized:
+        problems.append(f'{len(resized)} of another size{name_a_few(resized)}')
+        missing = [name for name in own if name not in state]
+        unexpected = [name for name in state if name not in own]
+    else:
+        result = model.load_state_dict(state, strict=False)
+        missing = list(result.missing_keys)
+        unexpected = list(result.unexpected_keys)
+    if missing:
+        problems.append(f'{len(missing)} missing{name_a_few(missing)}')
+    if unexpected:
+        problems.append(
+            f'{len(unexpected)} unexpected{name_a_few(unexpected)}')
+    if problems:
+        raise ValueError(
+            f'checkpoint {path} does not fit the model of the config: '
+            f"{'; '.join(problems)}; use the config it was trained with "
+            '(a copy lies beside the checkpoint), or load a backbone alone '
+            'through init_cfg')
+    return content

@@ -9,7 +9,6 @@ from mmengine.config import Config
 
 from mmskysense.engine import (
     CPUAmpOptimWrapper,
-    check_checkpoint,
     enable_amp,
     launch,
     prepare_launch,
@@ -125,49 +124,3 @@ def test_cpu_amp_trains_in_float32_and_computes_in_bfloat16():
     wrapper.update_params(output.float().sum())
     torch.testing.assert_close(model.weight, before - 0.1)
     assert model(torch.ones(1, 4)).dtype == torch.float32
-
-
-def test_check_checkpoint_loads_what_fits(tmp_path):
-    source, target = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
-    # As DistributedDataParallel would have saved it.
-    torch.save({
-        'state_dict':
-        {f'module.{k}': v
-         for k, v in source.state_dict().items()}
-    }, tmp_path / 'a.pth')
-    check_checkpoint(target, str(tmp_path / 'a.pth'))
-    torch.testing.assert_close(target.weight, source.weight)
-
-
-def test_check_checkpoint_leaves_the_model_alone_on_another_size(tmp_path):
-    target = torch.nn.Linear(2, 2)
-    before = target.bias.detach().clone()
-    state = torch.nn.Linear(3, 2).state_dict()
-    torch.save(state, tmp_path / 'a.pth')
-    with pytest.raises(ValueError, match='1 of another size'):
-        check_checkpoint(target, str(tmp_path / 'a.pth'))
-    torch.testing.assert_close(target.bias, before)
-
-
-def test_check_checkpoint_respects_modules_that_rename(tmp_path):
-
-    class Renaming(torch.nn.Linear):
-
-        def _load_from_state_dict(self, state_dict, prefix, *args):
-            if prefix + 'old_bias' in state_dict:
-                state_dict[prefix + 'bias'] = state_dict.pop(prefix +
-                                                             'old_bias')
-            super()._load_from_state_dict(state_dict, prefix, *args)
-
-    state = torch.nn.Linear(2, 2).state_dict()
-    state['old_bias'] = state.pop('bias')
-    torch.save(state, tmp_path / 'a.pth')
-    model = Renaming(2, 2)
-    check_checkpoint(model, str(tmp_path / 'a.pth'))
-    torch.testing.assert_close(model.bias, state['old_bias'])
-
-
-def test_check_checkpoint_refuses_what_is_no_dict(tmp_path):
-    torch.save([1, 2], tmp_path / 'a.pth')
-    with pytest.raises(ValueError, match='found list'):
-        check_checkpoint(torch.nn.Linear(1, 1), str(tmp_path / 'a.pth'))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mmskysense.models import SkySenseV2
-from mmskysense.utils.checkpoint import (
+from mmskysense.utils.encoder_checkpoint import (
     load_checkpoint_strictly,
     package_backbone,
 )
@@ -98,7 +98,7 @@ def test_the_teacher_is_taken_of_a_pretraining_checkpoint(checkpoint):
 def said(monkeypatch):
     """What loading reports."""
     lines = []
-    monkeypatch.setattr('mmskysense.utils.checkpoint.print_log',
+    monkeypatch.setattr('mmskysense.utils.encoder_checkpoint.print_log',
                         lambda text, *args, **kwargs: lines.append(text))
     return lines
 
@@ -164,7 +164,7 @@ def test_refusals_leave_no_file(tmp_path, checkpoint, run):
             (checkpoint, dict(branch='ema'), 'branch')):
         with pytest.raises(ValueError, match=word):
             package_backbone(path, out, **options)
-    with pytest.raises(FileNotFoundError, match='no such file'):
+    with pytest.raises(FileNotFoundError, match='expected a file, found nothing'):
         load_checkpoint_strictly(encoder(), tmp_path / 'none.pth')
     with pytest.raises(ValueError, match='no SkySenseV2 encoder'):
         load_checkpoint_strictly(encoder(), plain)

@@ -2,7 +2,8 @@
 """Cut the encoder out of a pre-training checkpoint.
 
     python tools/model_converters/pretrain_to_backbone.py \
-        work_dirs/skysense_v2_tiny_1xb8-2k_sample-world/iter_2000.pth backbone.pth
+        work_dirs/skysense_v2_tiny_1xb8-2k_sample-world/iter_2000.pth \
+        backbone.pth
 
 Downstream: backbone=dict(type='mmskysense.SkySenseV2', arch=...,
 init_cfg=dict(type='Pretrained', checkpoint='backbone.pth')).
@@ -10,8 +11,8 @@ init_cfg=dict(type='Pretrained', checkpoint='backbone.pth')).
 
 import argparse
 
-from mmskysense.utils.checkpoint import package_backbone
 from mmskysense.utils.command_line import plain_refusal
+from mmskysense.utils.encoder_checkpoint import package_backbone
 
 
 def parse_args() -> argparse.Namespace:

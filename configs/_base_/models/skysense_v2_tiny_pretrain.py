@@ -1,7 +1,8 @@
 # The toy size, for CPUs and for trying things out. Widths of fusion and
 # heads are ours throughout; the paper's fusion has 24 layers of width 1024.
-# Few prototypes and a narrow bottleneck: with a batch of 8 to 16 and 1024
-# prototypes the centred targets stay all but uniform.
+# Few prototypes and a narrow bottleneck: a batch of 8 to 16 says little about
+# thousands of prototypes, and its centred targets were close to uniform with
+# 1024 of them.
 model = dict(
     type='mmskysense.SkySenseV2Pretrainer',
     backbone=dict(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mmskysense.registry import MODELS
 from mmskysense.sensors import get_sensor
+from mmskysense.utils.encoder_checkpoint import load_checkpoint_strictly
 
 from ..layers import AdaptivePatchMerging, Tokenizer
 from .architectures import get_architecture
@@ -241,8 +242,6 @@ class SkySenseV2(BaseModule):
         of their blocks starts as the identity.
         """
         if (self.init_cfg or {}).get('type') == 'Pretrained':
-            # Imported here because layers and models stand without it.
-            from mmskysense.utils.checkpoint import load_checkpoint_strictly
             load_checkpoint_strictly(self, self.init_cfg['checkpoint'])
             return
         for name, module in self.named_modules():

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 
 from mmskysense.models import SkySenseV2
 from mmskysense.registry import MODELS
-from mmskysense.utils.checkpoint import package_backbone
+from mmskysense.utils.encoder_checkpoint import package_backbone
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs/skysense_v2'
 SENSORS = ('hr_rgb', 's2_l2a', 's1_grd')
