@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from mmskysense.engine import prepare_launch
 from mmskysense.utils import check_file, plain_refusal
 from mmskysense.utils.checkpoint import check_checkpoint
+from mmskysense.utils.config import read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -64,15 +65,12 @@ def use_tta(cfg: Config) -> None:
 
 def build_config(args: argparse.Namespace) -> Config:
     """Merge the command line into the config."""
-    check_file(args.config, 'config', 'the configs are in configs/')
     check_file(args.checkpoint, 'checkpoint',
                'give a .pth file that tools/train.py wrote')
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         raise ValueError(f'--out {args.out}: expected a name that ends in '
                          '.pkl or .pickle')
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

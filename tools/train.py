@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from mmskysense.engine import enable_amp, prepare_launch
 from mmskysense.utils import check_file, plain_refusal
+from mmskysense.utils.config import read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,7 +43,8 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         action=DictAction,
         help='overrides of the config as key=value, e.g. '
-        'train_dataloader.batch_size=4 model.backbone.arch=small')
+        'data_root=DIR train_dataloader.batch_size=4 '
+        'model.backbone.arch=small')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -59,10 +61,7 @@ def parse_args() -> argparse.Namespace:
 
 def build_config(args: argparse.Namespace) -> Config:
     """Merge the command line into the config."""
-    check_file(args.config, 'config', 'the configs are in configs/')
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
