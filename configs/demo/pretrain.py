@@ -19,21 +19,25 @@ model = dict(
         moe=dict(num_experts=4, blocks=2),
         merge=dict(hr_rgb=(2, 3), s2_l2a=(), s1_grd=()),
         drop_path_rate=0.0),
-    fusion=dict(drop_path_rate=0.0))
+    fusion=dict(drop_path_rate=0.0),
+    # Sinkhorn shares 16 views out evenly among the prototypes: with a batch
+    # of 8, more of them than this would make the targets nearly uniform.
+    qsacl_head=dict(num_prototypes=64),
+    image_head=dict(num_prototypes=64))
 
 train_pipeline = [
     dict(
         type='mmskysense.LoadMultiSensorTile',
         sensors=sensors,
-        num_dates=dict(s2_l2a=2, s1_grd=1)),
+        num_dates=dict(s2_l2a=1, s1_grd=1)),
     dict(
         type='mmskysense.MultiCropViews',
-        sizes=dict(hr_rgb=(128, 64), s2_l2a=(16, 8), s1_grd=(16, 8)),
+        sizes=dict(hr_rgb=(96, 64), s2_l2a=(16, 8), s1_grd=(16, 8)),
         global_views=2,
         global_scale=(0.32, 1.0),
         local_views=2,
         local_scale=(0.05, 0.32),
-        num_dates=dict(s2_l2a=2, s1_grd=1)),
+        num_dates=dict(s2_l2a=1, s1_grd=1)),
     dict(type='mmskysense.RadiometricJitter'),
     dict(type='mmskysense.PackPretrainInputs'),
 ]

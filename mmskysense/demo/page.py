@@ -329,7 +329,8 @@ def _repeat_section(page: report.Page, steps: list[dict[str, Any]]) -> None:
             continue
     commands = '\n'.join(
         f"# {s['title']}\n" + '\n'.join(s['commands']) for s in steps)
-    table = report.table(['', 'Step', 'Wall', 'CPU', 'Memory'], rows)
+    table = report.table(['', 'Step', 'Wall', 'CPU', 'Memory'], rows,
+                         'steps')
     page.section(
         'What was done, and how to repeat it',
         table,

@@ -51,7 +51,8 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums;
 font-size:.92rem;width:100%}
 th,td{text-align:right;padding:.35em .7em;border-bottom:1px solid var(--line);
 white-space:nowrap}
-th:first-child,td:first-child{text-align:left}
+th:first-child,td:first-child,.steps :is(th,td):nth-child(2)
+{text-align:left}
 th{font-weight:600;color:var(--dim)}
 .swatch{display:inline-block;width:.9em;height:.9em;border-radius:2px;
 margin-right:.5em;vertical-align:-.08em;border:1px solid #8886}
@@ -110,10 +111,11 @@ def grid(cells: Sequence[str], columns: int, pixelated: bool = False) -> str:
     return f'<div class="{kind}">{"".join(cells)}</div>'
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of cells that are HTML already."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]],
+          kind: str = '') -> str:
+    """A table of cells that are HTML already; ``kind`` is a CSS class."""
     line = '<tr>{}</tr>'.format
-    return ('<div class="wide"><table><thead>'
+    return (f'<div class="wide"><table class="{kind}"><thead>'
             + line(''.join(f'<th>{escape(h)}</th>' for h in head))
             + '</thead><tbody>'
             + ''.join(line(''.join(f'<td>{c}</td>' for c in row))

@@ -1,0 +1,85 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""The whole line in real processes, at its smallest size."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import rasterio
+
+ROOT = Path(__file__).resolve().parents[2]
+# What a user without compiled ops, mmdet and mmpretrain has.
+_BLOCK = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name in ('mmcv._ext', 'mmdet', 'mmpretrain'):
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+sys.meta_path.insert(0, Block())
+"""
+
+
+def demo(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, 'tools/demo.py', *map(str, arguments)], cwd=ROOT,
+        env=dict(os.environ, OMP_NUM_THREADS='1', **environment),
+        capture_output=True, text=True, timeout=600)
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    pytest.importorskip('mmseg')
+    pytest.importorskip('sklearn')
+    block = tmp_path_factory.mktemp('block')
+    (block / 'sitecustomize.py').write_text(_BLOCK)
+    folder = tmp_path_factory.mktemp('demo')
+    first = demo('--fast', '--work-dir', folder, PYTHONPATH=str(block))
+    assert first.returncode == 0, first.stdout + first.stderr
+    return folder, first
+
+
+def test_everything_is_there(finished):
+    folder, first = finished
+    assert len(re.findall(r'^ +[\d.]+ %  ', first.stdout, re.M)) == 3
+    for name in ('map.tif', 'map.png', 'report.html'):
+        assert str(folder / name) in first.stdout
+    scene = folder / 'world' / 'scenes' / 'valley.tif'
+    with rasterio.open(scene) as image, \
+            rasterio.open(folder / 'map.tif') as found:
+        assert (found.crs, found.transform, found.shape) == (
+            image.crs, image.transform, image.shape)
+    page = (folder / 'report.html').read_text()
+    sources = re.findall(r'(?:src|href)="([^"]{0,11})', page)
+    assert len(sources) > 20 and set(sources) == {'data:image/'}
+    assert 'query 16' in page and 'experts take' in page
+
+
+def test_our_miou_is_mmsegs(finished):
+    folder, _ = finished
+    written = next((folder / 'test').glob('*/*.json'))
+    scores = json.loads((folder / 'scores.json').read_text())['scores']
+    assert 100 * scores[0]['mean_iou'] == pytest.approx(
+        json.loads(written.read_text())['mIoU'], abs=0.01)
+
+
+def test_running_again_is_free_and_a_loss_is_repaired(finished):
+    folder, _ = finished
+    times = {p: p.stat().st_mtime_ns for p in (folder / 'steps').iterdir()}
+    again = demo('--fast', '--work-dir', folder)
+    assert again.returncode == 0
+    assert again.stdout.count('done before') == 7
+    assert times == {
+        p: p.stat().st_mtime_ns for p in (folder / 'steps').iterdir()}
+
+
+def test_failure_names_step_and_log(tmp_path):
+    (tmp_path / 'world').write_text('in the way')
+    failed = demo('--fast', '--work-dir', tmp_path)
+    assert failed.returncode == 1
+    lines = failed.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith('demo.py: error: [1/7]')
+    assert str(tmp_path / 'steps' / 'world.log') in lines[0]
