@@ -28,7 +28,6 @@ class Size:
         scene_size: Side of the scene to map in pixels.
         pretrain_iters: Iterations of pre-training, None for the config's.
         segment_iters: Iterations of fine-tuning, None for the config's.
-        crop: Side of the fine-tuning crops in pixels, None for the config's.
     """
 
     tiles: tuple[int, int, int] = (48, 2, 8)
@@ -64,8 +63,7 @@ def demo_line(root: Path, work_dir: Path, size: Size = FULL,
     last = segmented / f'iter_{iterations["segment"]}.pth'
     pretrain_last = pretrained / f'iter_{iterations["pretrain"]}.pth'
     scene = world / 'scenes' / 'valley.tif'
-    # Repeated exactly in tools/test.py and tools/predict.py by the config's
-    # own copy in the working folder.
+    # Tests and maps take every weight from the fine-tuned checkpoint.
     encoder = ('model.backbone.init_cfg.type=Pretrained',
                f'model.backbone.init_cfg.checkpoint={backbone}')
 

@@ -145,7 +145,7 @@ def _score_section(page: report.Page, scores: dict[str, Any],
         {s['name']: 100 * s['mean_iou'] for s in methods})
     _, palette = _classes(world)
     rows = [[report.swatch(palette[i]) + escape(name), *(
-        '–' if s['iou'][i] is None else f"{100 * s['iou'][i]:.1f}"
+        'n/a' if s['iou'][i] is None else f"{100 * s['iou'][i]:.1f}"
         for s in methods)] for i, name in enumerate(scores['classes'])]
     rows.append(['<b>mean (mIoU)</b>', *(
         f"<b>{100 * s['mean_iou']:.1f}</b>" for s in methods)])
@@ -319,7 +319,7 @@ def _repeat_section(page: report.Page, steps: list[dict[str, Any]]) -> None:
     rows = [[str(i), escape(s['title']), _clock(s['seconds']),
              _clock(s['cpu_seconds']),
              f"{s['peak_memory'] / 2**30:.1f} GiB" if s['peak_memory'] else
-             '–'] for i, s in enumerate(steps, 1)]
+             'n/a'] for i, s in enumerate(steps, 1)]
     versions = []
     for name in ('torch', 'numpy', 'rasterio', 'scikit-learn',
                  'onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation'):
@@ -340,10 +340,9 @@ def _repeat_section(page: report.Page, steps: list[dict[str, Any]]) -> None:
         f'<pre>{escape(commands)}</pre>',
         report.paragraph(
             f'mmskysense {__version__}, Python {platform.python_version()}, '
-            + ', '.join(versions) + f'; {platform.system()} '
-            f'{platform.machine()}, {os.cpu_count()} cores, no GPU used.'
-            if not torch.cuda.is_available() else
-            f'mmskysense {__version__}, ' + ', '.join(versions), 'note'))
+            f'{", ".join(versions)}; {platform.system()} '
+            f'{platform.machine()}, {os.cpu_count()} CPU cores, '
+            f'{torch.cuda.device_count() or "no"} GPU.', 'note'))
 
 
 def _classes(world: dict[str, Any]) -> tuple[list[str], list[list[int]]]:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from .memory import tree_memory
 
@@ -171,7 +172,7 @@ class Line:
         os.replace(aside, self._stamp(step))
         return record
 
-    def _process(self, command: Sequence[str], log,  # noqa: ANN001
+    def _process(self, command: Sequence[str], log: BinaryIO,
                  label: str) -> tuple[float, int]:
         environment = dict(os.environ, MPLBACKEND='Agg', PYTHONUNBUFFERED='1')
         # The tools work in a clone that is not installed, too.
@@ -197,7 +198,7 @@ class Line:
         return _children_time() - cpu, peak
 
 
-def _follow(process: subprocess.Popen, log,  # noqa: ANN001
+def _follow(process: subprocess.Popen, log: BinaryIO,
             label: str) -> str:
     """Copy a process's output to the log; show how far it is."""
     terminal = sys.stdout.isatty()
