@@ -14,12 +14,12 @@ import rasterio
 ROOT = Path(__file__).resolve().parents[2]
 # What a user without compiled ops, mmdet and mmpretrain has.
 _BLOCK = """
-import sys
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name in ('mmcv._ext', 'mmdet', 'mmpretrain'):
-            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
-sys.meta_path.insert(0, Block())
+from importlib.machinery import PathFinder
+found = PathFinder.find_spec
+def find_spec(cls, name, path=None, target=None):
+    absent = name in ('mmcv._ext', 'mmdet', 'mmpretrain')
+    return None if absent else found(name, path, target)
+PathFinder.find_spec = classmethod(find_spec)
 """
 
 
