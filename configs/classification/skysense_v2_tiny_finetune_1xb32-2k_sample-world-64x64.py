@@ -2,10 +2,9 @@
 
 Data: ``python tools/make_sample_data.py`` writes data/sample_world. Another
 folder with one sub-folder for each class: ``--cfg-options
-train_dataloader.dataset.data_root=DIR`` (val\\_, test\\_ alike),
-``train_dataloader.dataset.data_prefix=...``,
-``train_dataloader.dataset.metainfo.classes="['a','b']"`` and
-``model.head.num_classes``. Lists of files: ``....dataset.ann_file=...``.
+data_root=DIR``, ``{train,val,test}_dataloader.dataset.data_prefix=...``,
+``....dataset.metainfo.classes="['a','b']"`` and ``model.head.num_classes``.
+Lists of files: ``....dataset.ann_file=...``.
 Experts: ``--cfg-options model.backbone.moe.num_experts=4``.
 """
 _base_ = [

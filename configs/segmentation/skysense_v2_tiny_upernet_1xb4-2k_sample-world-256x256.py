@@ -2,8 +2,7 @@
 
 Data: ``python tools/make_sample_data.py`` writes data/sample_world. Another
 folder of the same layout (``hr_rgb/<split>/*.tif``, ``land_cover/<split>/``):
-``--cfg-options train_dataloader.dataset.data_root=DIR
-val_dataloader.dataset.data_root=DIR test_dataloader.dataset.data_root=DIR``.
+``--cfg-options data_root=DIR``.
 Experts: ``--cfg-options model.backbone.moe.num_experts=4``.
 """
 _base_ = [

@@ -1,6 +1,6 @@
 # Scenes of 64x64 RGB, one folder for each class, in mmpretrain's own dataset.
 # default_scope = 'mmpretrain'. Another folder of the same layout:
-#   --cfg-options train_dataloader.dataset.data_root=DIR (val_, test_ alike)
+#   --cfg-options data_root=DIR
 dataset_type = 'CustomDataset'
 data_root = 'data/sample_world'
 # Alphabetical, as CustomDataset numbers folders that it finds by itself.

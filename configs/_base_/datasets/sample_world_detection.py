@@ -1,8 +1,7 @@
 # Boats, aircraft and cars in 0.5 m RGB, COCO format, in mmdet's own dataset.
 # default_scope = 'mmdet'. Another COCO folder: --cfg-options
-#   train_dataloader.dataset.data_root=DIR (val_, test_ alike), and
-#   train_dataloader.dataset.ann_file=..., .data_prefix.img=...,
-#   .metainfo.classes="('airport',)" where they differ.
+#   data_root=DIR, and {train,val,test}_dataloader.dataset.ann_file=...,
+#   .data_prefix.img=..., .metainfo.classes="('airport',)" where they differ.
 dataset_type = 'CocoDataset'
 data_root = 'data/sample_world'
 metainfo = dict(
@@ -22,7 +21,16 @@ train_pipeline = [
         scale=(640, 640),
         ratio_range=(0.8, 1.25),
         keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
+    # Objects are small and many: crops give more tiles a step for the time.
+    dict(
+        type='RandomCrop',
+        crop_size=(320, 320),
+        crop_type='absolute',
+        allow_negative_crop=True),
+    dict(
+        type='RandomFlip',
+        prob=[0.25, 0.25],
+        direction=['horizontal', 'vertical']),
     dict(type='PackDetInputs'),
 ]
 # The metric takes the truth from the samples ('instances'), so the path of

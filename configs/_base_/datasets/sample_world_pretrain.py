@@ -1,6 +1,6 @@
 # Tiles of the sample world, or of any archive with an index file
 # (tools/dataset_converters/build_index.py), for pre-training.
-# Another archive: --cfg-options train_dataloader.dataset.data_root=DIR
+# Another archive: --cfg-options data_root=DIR
 data_root = 'data/sample_world'
 sensors = ('hr_rgb', 's2_l2a', 's1_grd')
 

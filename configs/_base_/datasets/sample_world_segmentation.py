@@ -1,7 +1,5 @@
 # Land cover from 0.5 m RGB, in mmseg's own dataset. default_scope = 'mmseg'.
-# Another folder of the same layout: --cfg-options
-#   train_dataloader.dataset.data_root=DIR val_dataloader.dataset.data_root=DIR
-#   test_dataloader.dataset.data_root=DIR
+# Another folder of the same layout: --cfg-options data_root=DIR
 dataset_type = 'BaseSegDataset'
 data_root = 'data/sample_world'
 crop_size = (256, 256)

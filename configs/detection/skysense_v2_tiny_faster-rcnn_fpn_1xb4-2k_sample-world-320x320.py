@@ -1,7 +1,7 @@
 """Boats, aircraft and cars in 0.5 m RGB with mmdet's Faster R-CNN and FPN.
 
 Data: ``python tools/make_sample_data.py`` writes data/sample_world. Another
-COCO data set: ``--cfg-options train_dataloader.dataset.data_root=DIR
+COCO data set: ``--cfg-options data_root=DIR
 train_dataloader.dataset.ann_file=train.json
 train_dataloader.dataset.data_prefix.img=images/
 train_dataloader.dataset.metainfo.classes="['airplane']"`` (val\\_, test\\_
@@ -16,7 +16,7 @@ _base_ = [
 default_scope = 'mmdet'
 
 train_dataloader = dict(
-    batch_size=2, sampler=dict(type='InfiniteSampler', shuffle=True))
+    batch_size=4, sampler=dict(type='InfiniteSampler', shuffle=True))
 
 optim_wrapper = dict(
     type='OptimWrapper',
