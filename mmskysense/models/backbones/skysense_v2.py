@@ -249,6 +249,10 @@ class SkySenseV2(BaseModule):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+            if isinstance(module, nn.Conv2d):
+                # A patch without data is zero; the bias is all that its
+                # norm has to scale, so it must not be zero as well.
+                nn.init.trunc_normal_(module.bias, std=0.02)
             elif isinstance(module, nn.LayerNorm):
                 post_norm = name.startswith(('stages.0.blocks',
                                              'stages.1.blocks'))

@@ -14,6 +14,11 @@ from torch import Tensor, nn
 
 from .feed_forward import FeedForward
 
+# Queries and keys shorter than this are not stretched to unit length. With
+# torch's default of 1e-12, the gradient of an all but empty patch (nodata is
+# zero everywhere) is larger than that of all the others by magnitudes.
+_SHORTEST = 1e-4
+
 
 class LogSpacedPositionBias(nn.Sequential):
     """Continuous relative position bias on log-spaced coordinates.
@@ -92,11 +97,13 @@ class WindowAttention(nn.Module):
         self.v_bias = nn.Parameter(torch.zeros(embed_dims))
         self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def forward(self, x: Tensor, separated: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, size: tuple[int, int],
+                separated: Tensor | None = None) -> Tensor:
         """Attend within each window.
 
         Args:
-            x: Windows (N, num_windows, L, embed_dims), L = window_size ** 2.
+            x: Windows (N, num_windows, L, embed_dims), L = rows * columns.
+            size: Rows and columns of a window, at most ``window_size``.
             separated: bool (num_windows, L, L), true where two tokens of a
                 window must not see each other; ``None``: all do.
 
@@ -111,9 +118,10 @@ class WindowAttention(nn.Module):
         # (3, N, windows, heads, L, head_dims)
         query, key, value = qkv.permute(3, 0, 1, 4, 2, 5).unbind(0)
         scale = self.logit_scale.clamp(max=math.log(100.0)).exp()
-        query = (F.normalize(query, dim=-1) * scale).to(value.dtype)
-        key = F.normalize(key, dim=-1).to(value.dtype)
-        mask = self.cpb_mlp().to(value.dtype)
+        query = F.normalize(query, dim=-1, eps=_SHORTEST) * scale
+        query = query.to(value.dtype)
+        key = F.normalize(key, dim=-1, eps=_SHORTEST).to(value.dtype)
+        mask = self._bias(*size).to(value.dtype)
         if separated is None:
             # Windows join the batch: one bias for all of them.
             query, key, value = (
@@ -130,8 +138,18 @@ class WindowAttention(nn.Module):
         x = x.reshape(num_images, num_windows, self.num_heads, length, -1)
         return self.proj(x.transpose(2, 3).flatten(3))
 
+    def _bias(self, rows: int, columns: int) -> Tensor:
+        """Position bias (heads, L, L) of a window, whole or smaller."""
+        bias = self.cpb_mlp()
+        side = self.cpb_mlp.window_size
+        if (rows, columns) == (side, side):
+            return bias
+        bias = bias.unflatten(2, (side, side)).unflatten(1, (side, side))
+        bias = bias[:, :rows, :columns, :rows, :columns]
+        return bias.flatten(3).flatten(1, 2)
 
-def separated_tokens(height: int, width: int, window: int,
+
+def separated_tokens(height: int, width: int, windows: tuple[int, int],
                      shifts: tuple[int, int],
                      device: torch.device) -> Tensor | None:
     """Which tokens of each window come from regions that do not touch.
@@ -142,16 +160,16 @@ def separated_tokens(height: int, width: int, window: int,
     Args:
         height: Rows of the map before padding.
         width: Columns of the map before padding.
-        window: Window size in tokens.
+        windows: Rows and columns of a window.
         shifts: Cyclic shift of rows and columns in tokens, 0 for none.
         device: Where to compute.
 
     Returns:
-        bool (num_windows, window ** 2, window ** 2), or ``None`` where no
-        pair is separated.
+        bool (num_windows, L, L), L = rows * columns of a window, or ``None``
+        where no pair is separated.
     """
 
-    def regions(size: int, shift: int) -> Tensor:
+    def regions(size: int, window: int, shift: int) -> Tensor:
         """Region of each padded and shifted coordinate along one axis."""
         padded = size + -size % window
         region = torch.zeros(padded, dtype=torch.long, device=device)
@@ -162,11 +180,12 @@ def separated_tokens(height: int, width: int, window: int,
             region[padded - shift:] += 1
         return region
 
-    if not any((*shifts, height % window, width % window)):
+    if not any((*shifts, height % windows[0], width % windows[1])):
         return None
-    region = (regions(height, shifts[0])[:, None] * 4 +
-              regions(width, shifts[1])[None])
-    region = region.unflatten(1, (-1, window)).unflatten(0, (-1, window))
+    region = (regions(height, windows[0], shifts[0])[:, None] * 4 +
+              regions(width, windows[1], shifts[1])[None])
+    region = region.unflatten(1, (-1, windows[1]))
+    region = region.unflatten(0, (-1, windows[0]))
     region = region.transpose(1, 2).flatten(2).flatten(0, 1)
     return region[:, :, None] != region[:, None, :]
 
@@ -197,24 +216,26 @@ class SwinV2Block(nn.Module):
     def _attend(self, x: Tensor) -> Tensor:
         """Pad, shift, cut into windows, attend, and undo all three."""
         height, width = x.shape[1:3]
-        window = self.window_size
-        # A shift brings nothing along an axis that one window covers.
-        shifts = (self.shift if height > window else 0,
-                  self.shift if width > window else 0)
-        x = F.pad(x, (0, 0, 0, -width % window, 0, -height % window))
+        # Along an axis that is shorter than a window, the window shrinks to
+        # it (nothing to pad) and a shift would bring nothing.
+        windows = (min(self.window_size, height),
+                   min(self.window_size, width))
+        shifts = (self.shift if height > self.window_size else 0,
+                  self.shift if width > self.window_size else 0)
+        x = F.pad(x, (0, 0, 0, -width % windows[1], 0, -height % windows[0]))
         if any(shifts):
             x = x.roll((-shifts[0], -shifts[1]), dims=(1, 2))
-        rows, columns = x.shape[1] // window, x.shape[2] // window
-        x = x.unflatten(2, (columns, window)).unflatten(1, (rows, window))
+        x = x.unflatten(2, (-1, windows[1])).unflatten(1, (-1, windows[0]))
+        rows, columns = x.shape[1], x.shape[3]
         x = x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
         key = (height, width, x.device)
         if key not in self._separated:
             if len(self._separated) >= 8:  # multi-scale training
                 self._separated.clear()
-            self._separated[key] = separated_tokens(height, width, window,
+            self._separated[key] = separated_tokens(height, width, windows,
                                                     shifts, x.device)
-        x = self.attn(x, self._separated[key])
-        x = x.unflatten(2, (window, window)).unflatten(1, (rows, columns))
+        x = self.attn(x, windows, self._separated[key])
+        x = x.unflatten(2, windows).unflatten(1, (rows, columns))
         x = x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
         if any(shifts):
             x = x.roll(shifts, dims=(1, 2))

@@ -208,6 +208,27 @@ def test_registered_under_its_scope() -> None:
     assert MODELS.get('SkySenseV2') is SkySenseV2
 
 
+@pytest.mark.parametrize('sensor', ALL)
+def test_patches_without_data_do_not_blow_the_gradient_up(sensor) -> None:
+    """Invalid pixels are zero after normalisation, whole patches of them."""
+    norms = {}
+    for empty in (False, True):
+        torch.manual_seed(0)
+        model = SkySenseV2('tiny', sensor=sensor)
+        model.init_weights()
+        image = torch.randn(2, get_sensor(sensor).num_bands, 32, 32)
+        if empty:
+            image[:, :, :24] = 0
+            image[1] = 0
+        maps = model(image)
+        weight = torch.randn_like(maps[3])
+        (maps[3] * weight).sum().backward()
+        norms[empty] = torch.stack([
+            p.grad.norm() for p in model.parameters() if p.grad is not None
+        ]).norm().item()
+    assert norms[True] < 20 * norms[False]
+
+
 def test_bfloat16_autocast_is_close(tiny: SkySenseV2) -> None:
     tiny.eval()
     x = torch.randn(1, 3, 64, 64)

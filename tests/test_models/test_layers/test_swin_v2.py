@@ -49,7 +49,7 @@ def test_stage_of_backbone_equals_timm(stage: int) -> None:
 
 
 @pytest.mark.parametrize('shifted', [False, True])
-@pytest.mark.parametrize('size', [(5, 9), (13, 8), (1, 1), (17, 23)])
+@pytest.mark.parametrize('size', [(5, 9), (13, 8), (1, 1), (4, 4), (17, 23)])
 def test_padding_takes_no_part(size: tuple[int, int], shifted: bool) -> None:
     """A token's output depends on no value that padding could have had.
 
@@ -116,6 +116,6 @@ def test_position_bias_survives_inference_mode() -> None:
 
 def test_no_mask_where_none_is_needed() -> None:
     device = torch.device('cpu')
-    assert separated_tokens(16, 8, 8, (0, 0), device) is None
-    assert separated_tokens(16, 8, 8, (4, 0), device) is not None
-    assert separated_tokens(15, 8, 8, (0, 0), device) is not None
+    assert separated_tokens(16, 8, (8, 8), (0, 0), device) is None
+    assert separated_tokens(16, 8, (8, 8), (4, 0), device) is not None
+    assert separated_tokens(15, 8, (8, 8), (0, 0), device) is not None
