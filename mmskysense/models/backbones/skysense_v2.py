@@ -61,7 +61,8 @@ class SkySenseV2(BaseModule):
         layer_scale: Initial LayerScale of stages 3-4, 0 for none. Default by
             depth as in CaiT (arXiv 2103.17239): 0.1 for up to 18 blocks
             (tiny, small), 1e-5 beyond. Unpublished, so ours.
-        out_indices: Stages (0 to 3) whose maps are returned. Stages behind
+        out_indices: Stages (0 to 3) whose maps are returned, shallow to deep
+            whatever their order here. Stages behind
             the last of them are not built.
         frozen_stages: Stages up to this one (1 to 4) are frozen, with the
             tokenizers; 0 freezes the tokenizers alone, -1 nothing.
@@ -99,7 +100,7 @@ class SkySenseV2(BaseModule):
         self.arch = get_architecture(arch)
         self.sensors = tuple(sensors or (sensor, ))
         self.sensor = sensor
-        self.out_indices = tuple(out_indices)
+        self.out_indices = tuple(sorted(out_indices))
         self.frozen_stages = frozen_stages
         self.position = position
         self.merge = _merging_stages(merge, self.sensors)
@@ -213,11 +214,14 @@ class SkySenseV2(BaseModule):
         """
         if not (self.training and torch.is_grad_enabled()):
             return None
-        zeros = [
-            0.0 * parameter.sum() for name, parameter in
-            self.named_parameters() if parameter.requires_grad
-            and self.sensor_of_parameter(name) not in (None, *present)
-        ]
+        parameters: list[nn.Parameter] = []
+        for sensor in set(self.sensors) - present:
+            parameters += self.tokenizers[sensor].parameters()
+            parameters += [
+                stage.prompts.tokens[sensor] for stage in self.stages[2:]
+                if stage.prompts.num_prompts
+            ]
+        zeros = [0.0 * p.sum() for p in parameters if p.requires_grad]
         return torch.stack(zeros).sum() if zeros else None
 
     @staticmethod
@@ -328,6 +332,10 @@ def _merging_stages(merge: Merge,
     if merge is not None and not isinstance(merge, Mapping):
         merge = dict.fromkeys(sensors, tuple(merge))
     merge = merge or {}
+    unknown = sorted(set(merge) - set(sensors))
+    if unknown:
+        raise ValueError(f'merge names {unknown}, which are not among '
+                         f'sensors={tuple(sensors)}')
     stages = {
         sensor: tuple(merge.get(sensor, get_sensor(sensor).merge))
         for sensor in sensors

@@ -91,7 +91,8 @@ class Experts(nn.Module):
         """
         if x.is_cuda and torch.is_autocast_enabled('cuda'):
             x = x.to(torch.get_autocast_dtype('cuda'))
-        if x.is_cuda and x.dtype == torch.bfloat16:
+        if (x.is_cuda and x.dtype == torch.bfloat16
+                and hasattr(F, 'grouped_mm')):  # torch 2.10 and later
             return self._grouped(x, expert, load)
         # The lengths are needed on the host; on a CPU that costs nothing.
         # Unbound once: indexing each expert would make the backward pass
@@ -171,8 +172,9 @@ class MixtureOfExperts(nn.Module):
     The balance loss (ours, Switch's form) is attached to the output: it
     reaches the parameters in any host's backward pass without the host
     knowing of it, and is not part of the host's logged loss. Its gradient is
-    not scaled along with the host's loss, so prefer bfloat16 to float16 with
-    loss scaling. A dense checkpoint loads into it: every expert becomes a
+    not scaled along with the host's loss: use bfloat16, not float16 with loss
+    scaling, and divide ``balance_weight`` by the steps of gradient
+    accumulation. A dense checkpoint loads into it: every expert becomes a
     copy of the dense network.
 
     Args:

@@ -88,6 +88,8 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     Returns:
         Tensor of the shape of ``x``; the norm of each pair is kept.
     """
+    # Tables are made in the tokens' type; under autocast queries are shorter.
+    cosine, sine = cosine.to(x.dtype), sine.to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return torch.cat((first * cosine - second * sine,
                       second * cosine + first * sine), dim=-1)

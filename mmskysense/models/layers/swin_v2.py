@@ -25,7 +25,8 @@ class LogSpacedPositionBias(nn.Sequential):
 
     The bias of a window depends on the parameters alone, so without a
     gradient to compute it is computed once and kept until a parameter
-    changes.
+    changes. A change behind autograd's back (through ``.data``, as mmengine's
+    EMAHook swaps weights) is noticed at the next ``train()`` or ``eval()``.
 
     Args:
         window_size: Tokens along a side of the window.
@@ -61,6 +62,11 @@ class LogSpacedPositionBias(nn.Sequential):
         table = 16 * torch.sigmoid(
             super().forward(self._coordinates(device)))
         return table[self._index(device)].permute(2, 0, 1).contiguous()
+
+    def train(self, mode: bool = True) -> 'LogSpacedPositionBias':
+        """Set the mode and forget what was computed."""
+        self._cached = None
+        return super().train(mode)
 
     def forward(self) -> Tensor:  # type: ignore[override]
         """The bias (num_heads, w * w, w * w), values in (0, 16)."""

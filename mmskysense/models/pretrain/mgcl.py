@@ -92,7 +92,8 @@ class ImageContrast(BaseModule):
         """Mean over sources of the agreement of views.
 
         Args:
-            student_global: Source -> logits (V_g, N, K).
+            student_global: Source -> logits (V_g, N, K), of sources of this
+                head. Processes may have different ones.
             teacher_global: Source -> logits (V_g, N, K).
             teacher_temperature: Divides the teacher's logits.
             student_local: Source -> logits (V_l, N, K).
@@ -104,22 +105,35 @@ class ImageContrast(BaseModule):
             Scalar, at least 0; 0 where no pair of views exists. Connected
             to the heads of absent sources too.
         """
-        terms = []
-        for source in student_global:
+        terms, unused = [], []
+        # In the order of the heads, absent sources too: Sinkhorn talks to
+        # the other processes, whose batches may have other sensors.
+        for source, head in self.heads.items():
+            if source not in student_global:
+                self._centre_nothing(head, teacher_temperature)
+                unused += [0.0 * p.sum() for p in head.parameters()]
+                continue
             local = (student_local or {}).get(source)
             terms.append(self._source_loss(
                 student_global[source], teacher_global[source],
                 teacher_temperature, local,
                 (weight_global or {}).get(source),
                 (weight_local or {}).get(source)))
-        unused = [
-            0.0 * parameter.sum() for source, head in self.heads.items()
-            if source not in student_global for parameter in head.parameters()
-        ]
         if not terms:
             return torch.stack(unused).sum()
         total = torch.stack(terms).mean()
         return total + torch.stack(unused).sum() if unused else total
+
+    def _centre_nothing(self, head: ProjectionHead,
+                        temperature: float) -> None:
+        """Take part in the other processes' Sinkhorn with no sample.
+
+        One row of weight 0, of the lowest cosine, which moves no maximum.
+        """
+        row = torch.full((1, head.num_prototypes), -1.0,
+                         device=head.prototypes.device)
+        sinkhorn_knopp(row, temperature, self.sinkhorn_iterations,
+                       row.new_zeros(1))
 
     def _source_loss(self, student: Tensor, teacher: Tensor,
                      temperature: float, local: Tensor | None,

@@ -180,6 +180,49 @@ def test_positions(position: str) -> None:
                for levels in maps.values() for level in levels)
 
 
+def test_positions_in_metres_follow_merging_and_sensor() -> None:
+    """The same ground distance is the same angle whatever the stride."""
+    model = SkySenseV2(SMALLEST, sensors=ALL, position='rotary_metres',
+                       merge={'hr_rgb': (2, 3), 's2_l2a': (4, )})
+    seen: dict[tuple[int, str], float] = {}
+    for index in (2, 3):
+        stage = model.stages[index]
+
+        def spy(x, sensor, spacing, index=index, stage=stage):
+            seen[index, sensor] = spacing
+            return type(stage).forward(stage, x, sensor, spacing)
+
+        stage.forward = spy
+    model({'hr_rgb': torch.randn(1, 1, 3, 64, 64),
+           's2_l2a': torch.randn(1, 1, 10, 16, 16)})
+    for (index, sensor), spacing in seen.items():
+        metres = (model.stride(index, sensor) *
+                  get_sensor(sensor).ground_sample_distance)
+        assert spacing == pytest.approx(metres / 10.0), (index, sensor)
+    assert len(seen) == 4
+
+
+def test_out_indices_are_sorted() -> None:
+    model = SkySenseV2('tiny', out_indices=(3, 0))
+    maps = model(torch.randn(1, 3, 32, 32))
+    assert model.out_channels == (48, 384)
+    assert tuple(level.shape[1] for level in maps) == (48, 384)
+
+
+def test_ema_swap_changes_the_output() -> None:
+    """mmengine's EMAHook writes through .data, past autograd's versions."""
+    model = SkySenseV2(SMALLEST).eval()
+    for norm in (model.stages[0].blocks[0].norm1, ):
+        torch.nn.init.ones_(norm.weight)
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        before = model(x)[0]
+        bias = model.stages[0].blocks[0].attn.cpb_mlp
+        bias[2].weight.data.copy_(10 * torch.randn_like(bias[2].weight))
+        model.eval()  # as mmengine's loops do after the swap
+        assert not torch.allclose(before, model(x)[0])
+
+
 def test_drop_path_grows_with_depth() -> None:
     model = SkySenseV2('tiny', drop_path_rate=0.7)
     rates = [block.drop_path.drop_prob
@@ -246,6 +289,7 @@ def test_bfloat16_autocast_is_close(tiny: SkySenseV2) -> None:
     (dict(arch=dict(embed_dims=50, depths=(1, 1, 1, 1))), 'embed_dims=50'),
     (dict(arch='tiny', sensor='s2_l2a', sensors=('hr_rgb', )), 'add it'),
     (dict(arch='tiny', merge=(1, )), r'merge=\(1,\)'),
+    (dict(arch='tiny', merge={'hr_rbg': (2, )}), "merge names .'hr_rbg'."),
     (dict(arch='tiny', position='learned'), 'position'),
     (dict(arch='tiny', out_indices=(4, )), 'out_indices'),
     (dict(arch='tiny', frozen_stages=7), 'frozen_stages=7'),
