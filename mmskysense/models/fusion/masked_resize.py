@@ -10,6 +10,10 @@ _TINY = 1e-6
 def place_validity(valid: Tensor, size: tuple[int, int]) -> Tensor:
     """Which places of a coarser map saw at least one measured pixel.
 
+    A place is a square of ``stride`` pixels; the last ones of a side that is
+    no multiple of it are cut off, as the encoder pads at the right and the
+    bottom.
+
     Args:
         valid: bool (M, H, W), pixels.
         size: Height and width (h, w) of the map.
@@ -17,9 +21,32 @@ def place_validity(valid: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         bool (M, h, w).
     """
-    if tuple(valid.shape[-2:]) == tuple(size):
+    pixels = tuple(valid.shape[-2:])
+    if pixels == tuple(size):
         return valid
-    return F.adaptive_max_pool2d(valid[:, None].float(), size)[:, 0] > 0
+    strides = [_stride(*side) for side in zip(pixels, size, strict=True)]
+    measured = valid[:, None].float()
+    if None in strides:
+        return F.adaptive_max_pool2d(measured, size)[:, 0] > 0
+    return F.max_pool2d(measured, strides, ceil_mode=True)[:, 0] > 0
+
+
+def _stride(pixels: int, places: int) -> int | None:
+    """Pixels a place, so that ceil(pixels / stride) = places.
+
+    The encoder's strides are 4, 8, 16 and so on, of which one at most fits
+    two places or more. Otherwise the smallest stride; None where there is no
+    whole one, as for a finer map.
+    """
+    smallest = -(-pixels // places)
+    stride = 4
+    while stride < smallest:
+        stride *= 2
+    for candidate in (stride, smallest):
+        if -(-pixels // candidate) == places:
+            # A single place is all of the side, however long its stride.
+            return min(candidate, pixels)
+    return None
 
 
 def masked_resize(maps: Tensor, valid: Tensor | None, size: tuple[int, int],

@@ -164,6 +164,32 @@ def test_place_is_valid_if_any_pixel_is():
                                                          [True, False]]
 
 
+@pytest.mark.parametrize('side, places, stride', [
+    (10, 3, 4), (33, 9, 4), (33, 5, 8), (33, 3, 16), (65, 5, 16), (70, 3, 32),
+    (3, 1, 4), (20, 1, 32), (6, 2, 4), (30, 10, 3)])
+def test_a_pixel_belongs_to_the_one_place_whose_patch_holds_it(
+        side, places, stride):
+    rows = torch.eye(side, dtype=torch.bool)[:, :, None]
+    # Row r alone is measured in image r.
+    found = place_validity(rows.expand(-1, -1, side), (places, places))
+    expected = torch.zeros(side, places, dtype=torch.bool)
+    expected[torch.arange(side), torch.arange(side) // stride] = True
+    assert torch.equal(found.all(2), expected)
+    assert torch.equal(found.any(2), expected)
+    columns = place_validity(rows.mT.expand(-1, side, -1), (places, places))
+    assert torch.equal(columns, found.mT)
+
+
+@pytest.mark.parametrize('side, places', [(10, 6), (2, 5)])
+def test_validity_on_a_grid_that_no_patch_gives(side, places):
+    valid = torch.zeros(1, side, side, dtype=torch.bool)
+    assert not place_validity(valid, (places, places)).any()
+    valid[0, -1, 0] = True
+    found = place_validity(valid, (places, places))
+    assert found.shape == (1, places, places)
+    assert found[0, -1, 0] and not found[0, 0].any()
+
+
 @pytest.mark.parametrize('options, word', [
     (dict(num_heads=3), 'num_heads'), (dict(depth=0), 'depth'),
     (dict(grid='lidar'), 'grid'), (dict(resample='cubic'), 'resample')])
