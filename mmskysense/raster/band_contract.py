@@ -22,7 +22,8 @@ from mmskysense.sensors import Sensor, Unit
 _OUTLIER_FRACTION = 0.1
 # Below this many measured pixels a window says too little about units (ours).
 _MINIMUM_PIXELS = 16
-_GENERIC_NAME = re.compile(r'(band|layer|channel|b)?[ _\-:]*\d+', re.I)
+# 'B2' is no such number: it is blue for some sensors and green for others.
+_GENERIC_NAME = re.compile(r'(?:band|layer|channel)?[ _\-:]*(\d+)', re.I)
 
 
 class RasterContractError(ValueError):
@@ -50,9 +51,16 @@ class Grid:
     has_transform: bool = True
 
 
-def is_generic_name(name: str) -> bool:
-    """Whether a band description is only a number (``'Band 1'``)."""
-    return _GENERIC_NAME.fullmatch(name.strip()) is not None
+def is_generic_name(name: str, number: int) -> bool:
+    """Whether a description says only the place of its band in the file.
+
+    Args:
+        name: Band description, e.g. ``'Band 1'`` or ``'1'``. Names such as
+            ``'B1'`` are a data provider's, and mean a certain band.
+        number: 1-based number of the band in the file.
+    """
+    match = _GENERIC_NAME.fullmatch(name.strip())
+    return match is not None and int(match[1]) == number
 
 
 def _example(sensor: Sensor) -> str:
@@ -92,9 +100,10 @@ def select_bands(path: str,
                  bands: Sequence[str | int] | None = None) -> tuple[int, ...]:
     """Decide which band of a file is which band of the sensor.
 
-    In order of authority: ``bands``; the file's band descriptions; its colour
-    interpretation (red, green, blue) where that names all bands of the
-    sensor; the order of the table when the number of bands fits exactly.
+    In order of authority: ``bands``; the file's band descriptions, unless
+    they only count (``'Band 1'``, ``'Band 2'``, ... in file order); its
+    colour interpretation (red, green, blue) where that names all bands of
+    the sensor; the order of the table when the number of bands fits exactly.
 
     Args:
         path: File, for messages.
@@ -119,7 +128,9 @@ def select_bands(path: str,
         return _select_given(path, sensor, len(descriptions), numbers, bands)
     names = [descriptions[number - 1] or '' for number in numbers]
     known = any(band.is_named(n) for band in sensor.bands for n in names if n)
-    if known or not all(not n or is_generic_name(n) for n in names):
+    silent = all(not name or is_generic_name(name, number)
+                 for number, name in zip(numbers, names, strict=True))
+    if known or not silent:
         return _select_named(path, sensor, names, numbers,
                              'band descriptions')
     shades = [colours[number - 1] for number in numbers]
