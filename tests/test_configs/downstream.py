@@ -46,7 +46,7 @@ def shrink(name: str, data_root: Path, work_dir: Path,
 
 
 def write_flood_chips(root: Path, size: int = 64) -> Path:
-    """Two chips in Sen1Floods11's published layout, with missing pixels."""
+    """Two chips in two published layouts, with missing pixels."""
     generator = np.random.default_rng(0)
     for chip in ('Spain_1', 'Spain_2'):
         water = (np.indices((size, size)).sum(0) > size).astype('int16')
@@ -64,6 +64,11 @@ def write_flood_chips(root: Path, size: int = 64) -> Path:
                     transform=rasterio.Affine(10, 0, 3e5, 0, -10, 4e6),
             ) as file:
                 file.write(values.astype(kind))
+        # And as the STAC Overflow samples are laid out.
+        for published, plain in (('S1Hand', 'S1'), ('LabelHand', 'label')):
+            path = root / plain / f'{chip}.tif'
+            path.parent.mkdir(exist_ok=True)
+            path.hardlink_to(root / published / f'{chip}_{published}.tif')
     (root / 'splits').mkdir()
     for split in ('train', 'valid', 'test'):
         (root / 'splits' / f'flood_{split}_data.csv').write_text(
