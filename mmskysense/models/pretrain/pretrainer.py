@@ -28,7 +28,8 @@ class EncodedViews:
     Args:
         fused: Fused maps (V * N, D, h, w).
         pooled: Source (``'fused'`` or a sensor) -> features (V, N, C).
-        seen: Sensor -> bool (V, N), whether it measured anything.
+        seen: Source -> bool (V, N), whether it measured anything;
+            ``'fused'``: whether any sensor did.
     """
 
     fused: Tensor
@@ -43,7 +44,8 @@ class SkySenseV2Pretrainer(BaseModel):
     L = w_qsacl L_QSACL + w_image L_MGCL(image) + w_koleo KoLeo. Of the
     paper's L = a L_MGCL + b L_ITA + c L_QSACL the pixel and object levels of
     MGCL and ITA are not in it yet. The paper does not publish a, b and c;
-    KoLeo is ours.
+    KoLeo is ours. A view in which no sensor measured anything has no weight
+    in any term.
 
     Encoder, fusion, queries, decoder and heads all have a teacher's copy
     without gradients; the teacher encodes global and local views and is
@@ -202,15 +204,19 @@ class SkySenseV2Pretrainer(BaseModel):
                             target.unflatten(0, shape))
         losses = dict(loss_qsacl=head.loss(
             logits['global'][0], logits['local'][0], logits['global'][1],
-            logits['local'][1], temperature))
+            logits['local'][1], temperature, student['global'].seen[FUSED],
+            student['local'].seen[FUSED]))
         if 'image_head' in self.student:
             losses['loss_image'] = self._image_loss(student, teacher)
         losses['loss_koleo'] = torch.stack([
-            koleo_loss(view) for view in student['global'].pooled[FUSED]
+            koleo_loss(view, measured) for view, measured in zip(
+                student['global'].pooled[FUSED],
+                student['global'].seen[FUSED], strict=True)
         ]).mean()
         if self.collect_statistics:
             self.statistics = head.statistics(logits['global'][1],
-                                              temperature, attention)
+                                              temperature, attention,
+                                              student['global'].seen[FUSED])
             self.statistics['feature_spread'] = _spread(
                 teacher['global'].pooled[FUSED])
         return {
@@ -250,6 +256,7 @@ class SkySenseV2Pretrainer(BaseModel):
             mean, any_valid = _masked_mean(level, valid[sensor])
             pooled[sensor] = mean.unflatten(0, shape)
             seen[sensor] = any_valid.unflatten(0, shape)
+        seen[FUSED] = torch.stack(list(seen.values())).any(0)
         return EncodedViews(fused, pooled, seen)
 
     def _features(

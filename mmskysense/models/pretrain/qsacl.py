@@ -90,25 +90,32 @@ class QSACLHead(BaseModule):
         gathered, attention = self.decoder(fused, return_attention)
         return self.projection(gathered), attention
 
-    def centre(self, teacher: Tensor, temperature: float) -> Tensor:
+    def centre(self, teacher: Tensor, temperature: float,
+               weight: Tensor | None = None) -> Tensor:
         """Teacher's assignments, centred over the views and tiles.
 
         Args:
             teacher: Logits (V, N, m, K).
             temperature: The teacher's.
+            weight: Optional, bool (V, N), False where a view has nothing
+                measured: it takes no part.
 
         Returns:
-            float32 (V, N, m, K), rows sum to 1.
+            float32 (V, N, m, K), rows sum to 1, or are 0 without weight.
         """
         views = len(teacher)
         by_query = teacher.flatten(0, 1).transpose(0, 1)  # (m, V * N, K)
+        by_view = None if weight is None else weight.flatten().expand(
+            len(by_query), -1)
         centred = sinkhorn_knopp(by_query, temperature,
-                                 self.sinkhorn_iterations)
+                                 self.sinkhorn_iterations, by_view)
         return centred.transpose(0, 1).unflatten(0, (views, -1))
 
     def loss(self, student_global: Tensor, student_local: Tensor,
              teacher_global: Tensor, teacher_local: Tensor,
-             teacher_temperature: float) -> Tensor:
+             teacher_temperature: float,
+             weight_global: Tensor | None = None,
+             weight_local: Tensor | None = None) -> Tensor:
         """Agreement of global and local views, query by query.
 
         L = 1/(2m) sum_i [CL(z_i^g, z_i^l') + CL(z_i^l, z_i^g')], ' is the
@@ -121,28 +128,57 @@ class QSACLHead(BaseModule):
             teacher_global: Logits (V_g, N, m, K).
             teacher_local: Logits (V_l, N, m, K).
             teacher_temperature: Divides the teacher's logits.
+            weight_global: Optional, bool (V_g, N), False where a view has
+                nothing measured (ours): neither it nor a pair with it
+                counts.
+            weight_local: Optional, bool (V_l, N).
 
         Returns:
-            Scalar, at least 0.
+            Scalar, at least 0; 0 where no pair has weight.
+
+        Raises:
+            ValueError: Student and teacher differ in shape.
         """
-        to_local = self_distillation(
-            student_global, self.centre(teacher_local, teacher_temperature),
-            self.student_temperature)
-        to_global = self_distillation(
-            student_local, self.centre(teacher_global, teacher_temperature),
-            self.student_temperature)
+        for kind, student, teacher in (
+                ('global', student_global, teacher_global),
+                ('local', student_local, teacher_local)):
+            if student.shape != teacher.shape:
+                raise ValueError(
+                    f'{kind} views: expected logits of the same shape from '
+                    f'student and teacher, found {tuple(student.shape)} and '
+                    f'{tuple(teacher.shape)}')
+        target_local = self.centre(teacher_local, teacher_temperature,
+                                   weight_local)
+        target_global = self.centre(teacher_global, teacher_temperature,
+                                    weight_global)
         # Both (views, views, N, m): the mean over m is the 1/m.
-        return 0.5 * (to_local.mean() + to_global.mean())
+        to_local = self_distillation(
+            student_global, target_local, self.student_temperature).mean(-1)
+        to_global = self_distillation(
+            student_local, target_global, self.student_temperature).mean(-1)
+        if weight_global is None and weight_local is None:
+            return 0.5 * (to_local.mean() + to_global.mean())
+        if weight_global is None:
+            weight_global = torch.ones_like(to_local[:, 0])
+        if weight_local is None:
+            weight_local = torch.ones_like(to_global[:, 0])
+        pair = (weight_global[:, None] * weight_local).to(to_local)
+        total = (to_local * pair).sum() + (
+            to_global * pair.transpose(0, 1)).sum()
+        return 0.5 * total / pair.sum().clamp(min=1.0)
 
     @torch.no_grad()
     def statistics(self, teacher: Tensor, temperature: float,
-                   attention: Tensor | None = None) -> dict[str, Any]:
+                   attention: Tensor | None = None,
+                   weight: Tensor | None = None) -> dict[str, Any]:
         """What tells whether queries are in use.
 
         Args:
             teacher: Teacher's logits of global views (V, N, m, K).
             temperature: The teacher's.
             attention: The student's attention (B, m, h, w).
+            weight: Optional, bool (V, N), False where a view has nothing
+                measured: it does not count for the entropies.
 
         Returns:
             ``usage_entropy`` (m,): entropy of each query's mean assignment
@@ -153,11 +189,16 @@ class QSACLHead(BaseModule):
             attention maps, with two queries or more.
         """
         log_k = torch.tensor(float(teacher.shape[-1])).log()
-        raw = (teacher.float() / temperature).softmax(-1).mean((0, 1))
-        centred = self.centre(teacher, temperature)
+        if weight is None:
+            weight = torch.ones_like(teacher[..., 0, 0])
+        share = weight[..., None, None].float()
+        share = share / share.sum().clamp(min=1.0)
+        raw = ((teacher.float() / temperature).softmax(-1) * share).sum(
+            (0, 1))
+        entropy = _entropy(self.centre(teacher, temperature, weight))
         result: dict[str, Any] = dict(
             usage_entropy=_entropy(raw) / log_k,
-            assignment_entropy=_entropy(centred).mean((0, 1)) / log_k)
+            assignment_entropy=(entropy * share[..., 0]).sum((0, 1)) / log_k)
         if attention is not None and self.num_queries > 1:
             unit = torch.nn.functional.normalize(
                 attention.flatten(2).float(), dim=-1)

@@ -124,6 +124,62 @@ def test_qsacl_against_its_equation_loop_by_loop():
     assert float(result) == pytest.approx(total / count, rel=1e-4)
 
 
+def small_head(m, k):
+    return QSACLHead(16, m, num_heads=2, num_prototypes=k,
+                     hidden_channels=8, bottleneck_channels=4)
+
+
+def test_qsacl_leaves_out_views_without_weight():
+    head, m, k = small_head(3, 5), 3, 5
+    s_g, t_g = cosines(2, 3, m, k), cosines(2, 3, m, k)
+    s_l, t_l = cosines(3, 3, m, k), cosines(3, 3, m, k)
+    seen_g = torch.tensor([[True, False, True], [False, True, True]])
+    seen_l = torch.tensor([[True, True, False], [False, True, True],
+                           [True, True, True]])
+
+    def centred(logits, seen):
+        target = torch.zeros_like(logits)
+        for i in range(m):
+            target[seen, i] = torch.from_numpy(
+                numpy_sinkhorn(logits[seen][:, i].numpy(), 0.05)).float()
+        return target
+
+    target_g, target_l = centred(t_g, seen_g), centred(t_l, seen_l)
+    terms = []
+    for g, n in seen_g.nonzero().tolist():
+        for v in seen_l[:, n].nonzero().flatten().tolist():
+            terms.append(sum(
+                numpy_cl(s_g[g, n, i].numpy(), target_l[v, n, i], 0.1)
+                + numpy_cl(s_l[v, n, i].numpy(), target_g[g, n, i], 0.1)
+                for i in range(m)) / (2 * m))
+    result = head.loss(s_g, s_l, t_g, t_l, 0.05, seen_g, seen_l)
+    assert float(result) == pytest.approx(np.mean(terms), rel=1e-4)
+    # Full weight is no weight; one side alone can have one.
+    args = (s_g, s_l, t_g, t_l, 0.05)
+    ones = torch.ones(3, 3, dtype=torch.bool)
+    for weights in ((ones[:2], ones), (ones[:2], None), (None, ones)):
+        torch.testing.assert_close(head.loss(*args, *weights),
+                                   head.loss(*args))
+    assert float(head.loss(*args, ~ones[:2], ones)) == 0
+
+
+def test_qsacl_statistics_leave_out_views_without_weight():
+    head, teacher = small_head(3, 5), cosines(1, 4, 3, 5)
+    seen = torch.tensor([[True, False, True, True]])
+    torch.testing.assert_close(
+        head.statistics(teacher, 0.05, weight=seen),
+        head.statistics(teacher[:, seen[0]], 0.05))
+
+
+def test_qsacl_refuses_views_that_student_and_teacher_do_not_share():
+    head = small_head(2, 4)
+    g, local = cosines(2, 1, 2, 4), cosines(3, 1, 2, 4)
+    with pytest.raises(ValueError, match='global views'):
+        head.loss(g, local, local, g, 0.05)
+    with pytest.raises(ValueError, match='local views'):
+        head.loss(g, local, g, g, 0.05)
+
+
 def test_image_contrast_against_loops_with_missing_views():
     head = ImageContrast(dict(fused=8, s1_grd=8), num_prototypes=5)
     s, t, local = cosines(2, 3, 5), cosines(2, 3, 5), cosines(2, 3, 5)
@@ -170,6 +226,26 @@ def test_koleo_against_loops():
     assert float(loss.detach()) == pytest.approx(-np.mean(logs), rel=1e-4)
     loss.backward()
     assert torch.isfinite(features.grad).all()
+
+
+def test_koleo_leaves_out_what_was_not_measured():
+    features = torch.randn(6, 4, requires_grad=True)
+    measured = torch.tensor([True, False, True, True, False, True])
+    with torch.no_grad():
+        features[1] = features[0]  # would be the nearest of all
+    loss = koleo_loss(features, measured)
+    torch.testing.assert_close(loss, koleo_loss(features[measured]))
+    loss.backward()
+    assert not features.grad[~measured].any()
+    assert features.grad[measured].any()
+
+
+@pytest.mark.parametrize('count', [0, 1])
+def test_koleo_without_a_measured_pair_is_zero(count):
+    features = torch.randn(3, 4, requires_grad=True)
+    loss = koleo_loss(features, torch.arange(3) < count)
+    loss.backward()
+    assert float(loss.detach()) == 0 and not features.grad.any()
 
 
 @pytest.mark.parametrize('batch', [1, 2])

@@ -7,6 +7,7 @@ from itertools import combinations
 import pytest
 import torch
 
+from mmskysense.models.pretrain import self_distillation
 from mmskysense.registry import MODELS
 from mmskysense.structures import ViewBatch
 
@@ -94,6 +95,105 @@ def test_batch_of_one_with_missing_and_invalid_parts_is_finite(parts):
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert all(torch.isfinite(p.grad).all()
                for p in model.student.parameters())
+
+
+def with_own_teacher(model):
+    """A teacher that differs from its student."""
+    with torch.no_grad():
+        for parameter in model.teacher.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+# With equal counts nothing but the value tells global from local views.
+@pytest.mark.parametrize('local_views', [2, 3])
+def test_qsacl_crosses_kinds_and_branches(parts, local_views):
+    model = with_own_teacher(build(parts))
+    inputs = parts.inputs(SENSORS, local_views=local_views)
+
+    def logits(branch, kind):
+        fused = model.encode(branch, inputs[kind]).fused
+        z, _ = branch['qsacl_head'](fused)
+        return z.unflatten(0, (inputs[kind].num_views, -1))
+
+    head = model.student['qsacl_head']
+    with torch.no_grad():
+        found = model(inputs, mode='loss')['loss_qsacl']
+        s_g, s_l = (logits(model.student, k) for k in ('global', 'local'))
+        t_g, t_l = (logits(model.teacher, k) for k in ('global', 'local'))
+        expected = 0.5 * (
+            self_distillation(s_g, head.centre(t_l, 0.04), 0.1).mean()
+            + self_distillation(s_l, head.centre(t_g, 0.04), 0.1).mean())
+    torch.testing.assert_close(found, expected)
+
+
+def test_image_loss_knows_what_each_sensor_saw(parts):
+    model = with_own_teacher(build(parts))
+    inputs = parts.inputs(SENSORS, batch=3)
+    seen = {kind: {s: torch.ones(batch.num_views, 3, dtype=torch.bool)
+                   for s in (*SENSORS, 'fused')}
+            for kind, batch in inputs.items()}
+    # Two views lack radar, and one view of another tile has nothing at all.
+    for kind, view, tile, lost in (
+            ('global', 0, 1, ('s1_grd', )), ('local', 2, 0, ('s1_grd', )),
+            ('global', 1, 2, SENSORS)):
+        for sensor in lost:
+            inputs[kind].valid[sensor][view, tile] = False
+        for source in (*lost, 'fused') if lost == SENSORS else lost:
+            seen[kind][source][view, tile] = False
+    head = model.student['image_head']
+    with torch.no_grad():
+        found = model(inputs, mode='loss')['loss_image']
+        student = {k: head(model.encode(model.student, v).pooled)
+                   for k, v in inputs.items()}
+        target = model.teacher['image_head'](
+            model.encode(model.teacher, inputs['global']).pooled)
+        args = (student['global'], target, 0.04, student['local'])
+        expected = head.loss(*args, seen['global'], seen['local'])
+        for other in ((None, None), (seen['global'], None),
+                      (None, seen['local'])):
+            assert (head.loss(*args, *other) - expected).abs() > 1e-4
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_tile_without_any_measured_pixel_is_no_tile(parts):
+    model = with_own_teacher(build(parts))
+    inputs = parts.inputs(SENSORS, batch=3)
+
+    def first_two(views):
+        def cut(x):
+            return {s: value[:, :2] for s, value in x.items()}
+
+        return ViewBatch(cut(views.images), cut(views.valid),
+                         cut(views.dates), views.boxes[:, :2],
+                         views.flips[:, :2])
+
+    for views in inputs.values():
+        for sensor in SENSORS:
+            views.valid[sensor][:, 2] = False
+    model.collect_statistics = True
+    found = model(inputs, mode='loss')
+    found_statistics = {k: v for k, v in model.statistics.items()
+                        if k.endswith('entropy')}
+    expected = model({k: first_two(v) for k, v in inputs.items()},
+                     mode='loss')
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        found_statistics, {k: model.statistics[k] for k in found_statistics})
+
+
+@pytest.mark.parametrize('sensor', SENSORS)
+def test_the_dates_reach_the_fusion(parts, sensor):
+    model = build(parts).eval()
+    views = parts.inputs(SENSORS)['global']
+    other = replace(views, dates={
+        **views.dates, sensor: views.dates[sensor] % 366 + 1})
+    with torch.no_grad():
+        before = model.encode(model.student, views)
+        after = model.encode(model.student, other)
+    assert (before.fused - after.fused).abs().max() > 1e-4
+    # The encoder itself knows no dates.
+    torch.testing.assert_close(before.pooled[sensor], after.pooled[sensor])
 
 
 def test_padded_dates_change_nothing(parts):
