@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
+from torch.optim import Optimizer
 
 from mmskysense.models.pretrain import ProjectionHead
 from mmskysense.registry import HOOKS
@@ -28,7 +29,12 @@ class QSACLHook(Hook):
         teacher_temperature: First and last value; linear.
         teacher_temperature_iters: Length of that ramp.
         momentum: First and last EMA momentum; cosine over the whole run.
-            The teacher moves only when the optimiser really stepped.
+            The teacher moves only after an iteration in which the
+            optimiser's ``step`` ran: not while gradients accumulate, nor
+            when float16's loss scaling skips a step. Two skips go unseen
+            and the teacher moves: those of fused optimisers, which skip
+            inside ``step``, and those of optimisers outside
+            ``torch.optim``.
         freeze_prototypes_iters: Prototypes do not move before this
             iteration.
         loss_warmup: Term (``'qsacl'``, ``'image'``, ``'koleo'``) ->
@@ -68,6 +74,8 @@ class QSACLHook(Hook):
         self._weights: dict[str, float] = {}
         self._watch = FiniteLossWatch()
         self._warned: set[str] = set()
+        self._stepped = False
+        self._step_watch: Any = None
 
     def values(self, iteration: int, max_iters: int) -> dict[str, float]:
         """Teacher temperature and momentum of an iteration.
@@ -94,9 +102,29 @@ class QSACLHook(Hook):
         if unknown:
             raise ValueError(f'loss_warmup has {unknown}, expected some of '
                              f'{sorted(self._weights)}')
+        self._watch_steps(runner)
+
+    def _watch_steps(self, runner: Runner) -> None:
+        """Have the optimiser tell of its steps.
+
+        A gradient scaler that finds infinities does not call ``step``; the
+        wrapper's counters do not know of that.
+        """
+        if self._step_watch is not None:
+            self._step_watch.remove()
+            self._step_watch = None
+        optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+        if isinstance(optimizer, Optimizer):
+            def note(*_: Any) -> None:
+                self._stepped = True
+
+            self._step_watch = optimizer.register_step_post_hook(note)
 
     def after_train(self, runner: Runner) -> None:
         """Give the configured weights back; a last look at the losses."""
+        if self._step_watch is not None:
+            self._step_watch.remove()
+            self._step_watch = None
         _model(runner).loss_weights.update(self._weights)
         self._watch.check()
 
@@ -104,6 +132,7 @@ class QSACLHook(Hook):
                           data_batch: Any = None) -> None:
         """Set what depends on the iteration."""
         model, step = _model(runner), runner.iter
+        self._stepped = False
         values = self.values(step, runner.max_iters)
         model.teacher_temperature = values['teacher_temperature']
         for term, length in self.loss_warmup.items():
@@ -124,8 +153,11 @@ class QSACLHook(Hook):
                          outputs: Mapping[str, Any] | None = None) -> None:
         """Move the teacher; every ``interval`` iterations look closer."""
         model = _model(runner)
-        # True after the wrapper has stepped, not while it accumulates.
-        if runner.optim_wrapper.should_update():
+        # True after the wrapper's turn to step, not while it accumulates.
+        moved = runner.optim_wrapper.should_update()
+        if self._step_watch is not None:
+            moved = self._stepped
+        if moved:
             momentum = self.values(runner.iter,
                                    runner.max_iters)['teacher_momentum']
             model.update_teacher(momentum)

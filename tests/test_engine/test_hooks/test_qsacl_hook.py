@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmskysense.engine.hooks import QSACLHook
@@ -126,6 +127,53 @@ def test_the_teacher_moves_only_with_real_steps():
     expected = [hook.values(step, 100)['teacher_momentum']
                 for step in (1, 3, 5)]
     assert model.momenta == expected
+
+
+class Skipping(OptimWrapper):
+    """Steps as AmpOptimWrapper does: through a scaler that may skip.
+
+    The real one refuses to be built without a GPU.
+    """
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.scaler = torch.amp.GradScaler('cpu', init_scale=8.0)
+
+    def step(self):
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def backward(self, loss):
+        self.scaler.scale(loss).backward()
+        self._inner_count += 1
+
+
+@pytest.mark.parametrize('counts', [1, 2])
+def test_the_teacher_waits_when_the_scaler_skips_a_step(counts):
+    model, hook = Model(), QSACLHook()
+    runner = make_runner(model, 'skips')
+    wrapper = Skipping(optimizer=torch.optim.AdamW(model.parameters()),
+                       accumulative_counts=counts)
+    wrapper.initialize_count_status(model, 0, 6)
+    runner.optim_wrapper = wrapper
+    moved = []
+    hook.before_train(runner)
+    for runner.iter in range(6):
+        hook.before_train_iter(runner, runner.iter)
+        before = [p.detach().clone() for p in model.parameters()]
+        overflow = math.inf if runner.iter in (2, 3) else 1.0
+        wrapper.update_params(
+            sum(p.square().sum() for p in model.parameters()) * overflow)
+        steps = len(model.momenta)
+        hook.after_train_iter(runner, runner.iter)
+        moved.append(len(model.momenta) > steps)
+        assert moved[-1] != all(
+            torch.equal(*pair)
+            for pair in zip(before, model.parameters(), strict=True))
+    assert moved == {1: [True, True, False, False, True, True],
+                     2: [False, True, False, False, False, True]}[counts]
+    hook.after_train(runner)
+    assert not wrapper.optimizer._optimizer_step_post_hooks
 
 
 @pytest.mark.parametrize('kind', COLLAPSES)
