@@ -153,6 +153,29 @@ def test_prefers_measured_ground():
     assert np.mean([f >= 0.4 for f in fractions]) > 0.9
 
 
+@pytest.mark.parametrize('flip', [(False, False), (True, False),
+                                  (False, True), (True, True)])
+def test_validity_flips_with_the_image(flip):
+    results = tile()
+    for name, side in SIDES.items():
+        # Nothing is measured in the upper left quarter.
+        results['valid'][name][:, :side // 2, :side // 2] = False
+        results['images'][name] = np.ones((1, 1, side, side), np.float32)
+    view = MultiCropViews(SIZES).cut(results, 0, (0.0, 0.0, 1.0, 1.0), flip)
+    for name, (size, _) in SIZES.items():
+        expected = np.ones((size, size), bool)
+        expected[:size // 2, :size // 2] = False
+        axes = [axis for axis, flipped in ((1, flip[0]), (0, flip[1]))
+                if flipped]
+        expected = np.flip(expected, axes)
+        seen = view['valid'][name][0]
+        # The rim of the hole may fall to either side when resampling.
+        assert (seen != expected).mean() < 0.1
+        corners = [(0, 0), (0, -1), (-1, 0), (-1, -1)]
+        assert [seen[c] for c in corners] == [expected[c] for c in corners]
+        assert (view['images'][name][0, 0] > 0).tolist() == seen.tolist()
+
+
 @pytest.mark.parametrize('options, words', [
     (dict(global_scale=(0, 1)), 'global_scale'),
     (dict(local_scale=(0.5, 0.2)), 'local_scale'),
