@@ -8,8 +8,13 @@ from collections.abc import Mapping
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmskysense.raster.band_contract import RasterContractError
+from mmskysense.raster.band_contract import (
+    Grid,
+    RasterContractError,
+    check_alignment,
+)
 from mmskysense.raster.open_files import open_raster, read_band
+from mmskysense.raster.reader import RasterReader
 from mmskysense.registry import TRANSFORMS
 
 
@@ -35,8 +40,8 @@ class LoadGeoTIFFAnnotations(BaseTransform):
         ignore_index: Class id of pixels without a label.
 
     Raises:
-        RasterContractError: Damaged file, several bands, a size that is not
-            the image's, or a label outside the classes.
+        RasterContractError: Damaged file, several bands, a size or place that
+            is not the image's, or a label outside the classes.
     """
 
     def __init__(self,
@@ -67,6 +72,7 @@ class LoadGeoTIFFAnnotations(BaseTransform):
                 f'{path}: expected the size of {image} '
                 f'{tuple(shape[:2])}, found {raw.shape}; label and image '
                 'must be on one grid')
+        _check_place(results.get('img_grid'), RasterReader(path).grid)
         labels = self._to_classes(raw, valid, results, path)
         results['gt_seg_map'] = labels
         results.setdefault('seg_fields', []).append('gt_seg_map')
@@ -123,6 +129,16 @@ class LoadGeoTIFFAnnotations(BaseTransform):
     def __repr__(self) -> str:
         return (f'LoadGeoTIFFAnnotations(nodata={self.nodata}, '
                 f'num_classes={self.num_classes})')
+
+
+def _check_place(image: Grid | None, label: Grid) -> None:
+    """Refuse a label that lies elsewhere than the image.
+
+    Nothing is known, and nothing refused, where a host's own loader read the
+    image, or where one of the two has no coordinate reference system (PNG).
+    """
+    if image is not None and image.crs is not None and label.crs is not None:
+        check_alignment([image, label])
 
 
 @TRANSFORMS.register_module()

@@ -11,6 +11,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmskysense.raster.band_contract import (
+    Grid,
     RasterContractError,
     check_alignment,
 )
@@ -50,9 +51,13 @@ class LoadMultiSensorTile(BaseTransform):
     - dates: int64 (T,), day of year 1..366, 0 = unknown, in order of time.
     - crs, transform: of the first date; None for a missing sensor.
 
-    For labels also: img_shape and ori_shape, (H, W) of ``label_sensor``, and
-    valid_mask, uint8 (H, W), 1 where any date of any sensor of that size was
-    measured.
+    For labels also: img_shape and ori_shape, (H, W) of ``label_sensor``;
+    img_grid, its :class:`Grid`, which labels must share; and valid_mask,
+    uint8 (H, W), 1 where any date of any sensor of that size was measured.
+
+    A tile of which no sensor measured a single pixel is refused, since it
+    can teach nothing. Where only the dates that were drawn are empty, they
+    are drawn again from those with a measured pixel (ours).
 
     Args:
         sensors: Names in the sensor table.
@@ -64,10 +69,11 @@ class LoadMultiSensorTile(BaseTransform):
             ``sensors`` by default.
         reader_options: Sensor -> options of ``RasterReader`` (``bands``,
             ``scale``, ``offset``, ``nodata``).
+        allow_empty: Accept a tile without one measured pixel.
 
     Raises:
-        RasterContractError: A damaged file, or sensors that do not cover the
-            same ground.
+        RasterContractError: A damaged file, sensors that do not cover the
+            same ground, or nothing measured.
     """
 
     def __init__(
@@ -76,8 +82,8 @@ class LoadMultiSensorTile(BaseTransform):
             num_dates: int | Mapping[str, int | None] | None = None,
             random_dates: bool = True,
             label_sensor: str | None = None,
-            reader_options: Mapping[str, Mapping[str, Any]] | None = None
-    ) -> None:
+            reader_options: Mapping[str, Mapping[str, Any]] | None = None,
+            allow_empty: bool = False) -> None:
         self.sensors = get_sensors(sensors)
         names = [sensor.name for sensor in self.sensors]
         if not isinstance(num_dates, Mapping):
@@ -91,6 +97,7 @@ class LoadMultiSensorTile(BaseTransform):
                 raise ValueError(f'LoadMultiSensorTile: {what} names '
                                  f'{unknown}, expected some of {names}')
         self.random_dates = random_dates
+        self.allow_empty = allow_empty
         self.label_sensor = label_sensor or names[0]
         if self.label_sensor not in names:
             raise ValueError(f'LoadMultiSensorTile: label_sensor is '
@@ -106,9 +113,23 @@ class LoadMultiSensorTile(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Read the files and add the keys above."""
+        self._load(results)
+        if not (self.allow_empty or _any_measured(results)):
+            self._load(results, only_measured=True)
+            if not _any_measured(results):
+                raise RasterContractError(
+                    f"{results.get('tile_id', 'tile')}: expected at least one "
+                    'measured pixel, found only nodata in all files of '
+                    f'{[s.name for s in self.sensors]}; leave the tile out of '
+                    'the index, or pass allow_empty=True')
+        self._describe_label_grid(results)
+        return results
+
+    def _load(self, results: dict, only_measured: bool = False) -> None:
+        """Read the dates that are drawn, of all or of those not empty."""
         for key in ('images', 'valid', 'dates', 'crs', 'transform'):
             results[key] = {}
-        grids = []
+        grids: list[Grid] = []
         for sensor in self.sensors:
             paths = list(results['paths'].get(sensor.name) or ())
             days = list(results['acquired'].get(sensor.name)
@@ -118,16 +139,24 @@ class LoadMultiSensorTile(BaseTransform):
                     f"{results.get('tile_id', 'tile')}: {len(paths)} files of"
                     f" '{sensor.name}' but {len(days)} dates; the index needs "
                     'one date (or null) for each file')
+            readers = [
+                RasterReader(path, sensor,
+                             **self.reader_options.get(sensor.name, {}))
+                for path in paths
+            ]
             order = np.argsort([day or '' for day in days], kind='stable')
+            if only_measured:
+                measured = [i for i in order if readers[i].read()[1].any()]
+                # An empty sensor stays: labels may be on its grid.
+                order = np.array(measured if measured else order, dtype=int)
             order = order[self._choose(len(order),
                                        self.num_dates.get(sensor.name))]
-            readers = [
-                RasterReader(paths[i], sensor,
-                             **self.reader_options.get(sensor.name, {}))
-                for i in order
-            ]
+            readers = [readers[i] for i in order]
             _check_one_grid(readers)
+            first = len(grids)
             grids += [reader.grid for reader in readers]
+            if sensor.name == self.label_sensor and readers:
+                results['img_grid'] = grids[first]
             _read_dates(results, sensor.name, sensor.num_bands, readers)
             results['dates'][sensor.name] = np.array(
                 [day_of_year(days[i]) for i in order], dtype=np.int64)
@@ -137,8 +166,6 @@ class LoadMultiSensorTile(BaseTransform):
                 f"{results.get('tile_id', 'tile')}: expected a file of at "
                 f"least one of {[s.name for s in self.sensors]}, found none; "
                 'correct the index or the list of sensors')
-        self._describe_label_grid(results)
-        return results
 
     def _describe_label_grid(self, results: dict) -> None:
         """Tell label transforms the size to expect, and what was measured."""
@@ -157,6 +184,11 @@ class LoadMultiSensorTile(BaseTransform):
     def __repr__(self) -> str:
         return (f'LoadMultiSensorTile({[s.name for s in self.sensors]}, '
                 f'num_dates={self.num_dates})')
+
+
+def _any_measured(results: dict) -> bool:
+    """Whether any date of any sensor has a measured pixel."""
+    return any(valid.any() for valid in results['valid'].values())
 
 
 def _check_one_grid(readers: Sequence[RasterReader]) -> None:

@@ -35,6 +35,7 @@ class LoadGeoTIFF(BaseTransform):
       the 255 with which mmseg pads, means not measured. It joins
       ``seg_fields`` where there are any, so mmseg's geometry moves it too.
     - img_shape, ori_shape: (H, W).
+    - img_grid: the file's :class:`Grid`, which labels must share.
 
     Args:
         sensor: Name in the sensor table.
@@ -89,6 +90,7 @@ class LoadGeoTIFF(BaseTransform):
             results['seg_fields'].append('valid_mask')
         results['img_shape'] = image.shape[:2]
         results['ori_shape'] = image.shape[:2]
+        results['img_grid'] = reader.grid
         return results
 
     def __repr__(self) -> str:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmskysense.datasets.transforms import (
+    LoadGeoTIFFAnnotations,
     LoadMultiSensorTile,
     MultiCropViews,
     MultiSensorRandomCrop,
@@ -102,6 +103,55 @@ def test_refuses_what_cannot_be_stacked_or_loaded(tile, write_raster):
     tile['acquired']['s2_l2a'] = ['2023-01-01']
     with pytest.raises(RasterContractError, match='3 files.*1 dates'):
         LoadMultiSensorTile(SENSORS).transform(tile)
+
+
+@pytest.mark.parametrize('label_sensor', ['hr_rgb', 's2_l2a'])
+def test_label_lies_on_the_grid_of_its_sensor(tile, write_raster,
+                                              label_sensor):
+    load = LoadMultiSensorTile(SENSORS, label_sensor=label_sensor)
+    results = load.transform(tile)
+    side, pixel = (80, 0.5) if label_sensor == 'hr_rgb' else (4, 10.0)
+    label = np.zeros((1, side, side), np.uint8)
+    results['seg_map_path'] = write_raster('label.tif', label, pixel=pixel)
+    LoadGeoTIFFAnnotations().transform(results)
+    results['seg_map_path'] = write_raster('other.tif', label, pixel=pixel,
+                                           crs='EPSG:32632')
+    with pytest.raises(RasterContractError, match='other.tif.*EPSG:32631'):
+        LoadGeoTIFFAnnotations().transform(results)
+
+
+def empty_dates(tile, write_raster, empty):
+    names = get_sensor('s2_l2a').band_names
+    for n in empty:
+        tile['paths']['s2_l2a'][n] = write_raster(
+            f'empty_{n}.tif', np.zeros((10, 4, 4), np.uint16), names)
+    return tile
+
+
+def test_refuses_tile_without_a_measured_pixel(tile, write_raster):
+    tile = empty_dates(tile, write_raster, (0, 1, 2))
+    with pytest.raises(RasterContractError, match='only nodata') as error:
+        LoadMultiSensorTile(('s2_l2a', 's1_grd')).transform(dict(tile))
+    message = str(error.value)
+    assert message.startswith('0001: ') and '\n' not in message
+    assert 's2_l2a' in message and 'allow_empty=True' in message
+    results = LoadMultiSensorTile(
+        ('s2_l2a', ), allow_empty=True).transform(dict(tile))
+    assert results['images']['s2_l2a'].shape == (3, 10, 4, 4)
+    assert not results['valid']['s2_l2a'].any()
+    # Another sensor saw the ground.
+    results = LoadMultiSensorTile(SENSORS).transform(dict(tile))
+    assert results['valid']['hr_rgb'].all()
+
+
+@pytest.mark.parametrize('random', [True, False])
+def test_empty_dates_are_drawn_again(tile, write_raster, random):
+    tile = empty_dates(tile, write_raster, (0, 1))
+    load = LoadMultiSensorTile(('s2_l2a', ), num_dates=1, random_dates=random)
+    for _ in range(8):
+        results = load.transform(dict(tile))
+        assert results['dates']['s2_l2a'].tolist() == [366]
+        assert results['valid']['s2_l2a'].all()
 
 
 @pytest.mark.parametrize('options', [

@@ -107,6 +107,25 @@ def test_refuses_labels(write_raster, stored, options, words):
     assert str(error.value).startswith(path)
 
 
+@pytest.mark.parametrize('place, words', [
+    (dict(crs='EPSG:32632'), 'CRS of .*image.tif.*EPSG:32631.*EPSG:32632'),
+    (dict(origin=(500010.0, 5400000.0)), 'bounds of .*image.tif'),
+    (dict(pixel=20.0), 'bounds of .*image.tif'),
+])
+def test_refuses_label_of_other_ground(write_raster, place, words):
+    image, _ = picture(write_raster)
+    label = np.zeros((1, 32, 32), np.uint8)
+    path = write_raster('label.tif', label, **place)
+    results = LoadGeoTIFF().transform(dict(img_path=image, seg_map_path=path))
+    with pytest.raises(RasterContractError, match=words) as error:
+        LoadGeoTIFFAnnotations().transform(results)
+    message = str(error.value)
+    assert message.startswith(path) and '\n' not in message
+    # Without a coordinate reference system nothing is known.
+    results['seg_map_path'] = write_raster('png_like.tif', label, crs=None)
+    LoadGeoTIFFAnnotations().transform(results)
+
+
 def test_padding_of_the_mask_is_not_measured():
     results = dict(valid_mask=np.array([[0, 1, 255]], np.uint8),
                    gt_seg_map=np.array([[2, 2, 2]], np.uint8))
