@@ -62,10 +62,11 @@ def load_checkpoint_strictly(module: nn.Module,
         if (sensor := _sensor_of(key)) and sensor not in sensors
     })
     stages = sum(1 for key in own if re.fullmatch(
-        r'mergings\.\d+\.[^.]*weight', key)) + 1
+        r'mergings\.\d+\.reduction\.weight', key)) + 1
+    unbuilt = [key for key in unexpected if _stage_beyond(key, stages)]
     unexpected = [
         key for key in unexpected
-        if _sensor_of(key) not in dropped and not _stage_beyond(key, stages)
+        if _sensor_of(key) not in dropped and key not in unbuilt
         and not key.startswith('norms.')
     ]
     new_sensors = sorted({
@@ -87,6 +88,10 @@ def load_checkpoint_strictly(module: nn.Module,
     module._is_init = True
     if dropped:
         print_log(f'{path}: dropped (sensor not used): {", ".join(dropped)}',
+                  'current')
+    if unbuilt:
+        print_log(f'{path}: dropped (the model has stages 0 to {stages - 1} '
+                  f'only): {len(unbuilt)} keys{name_a_few(unbuilt)}',
                   'current')
     if new_norms:
         print_log(f'{path}: output norms start anew: '

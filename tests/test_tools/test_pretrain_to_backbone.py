@@ -121,7 +121,15 @@ def test_output_norms_and_unbuilt_stages_are_no_error(checkpoint, said):
     model = encoder(out_indices=(0, 1, 2, 3))
     load_checkpoint_strictly(model, checkpoint)
     assert any('norms.0' in line for line in said)
-    load_checkpoint_strictly(encoder(out_indices=(1, )), checkpoint)
+
+    fewer = encoder(out_indices=(0, 1))
+    assert not [key for key in fewer.state_dict() if 'stages.2.' in key]
+    load_checkpoint_strictly(fewer, checkpoint)
+    assert any('stages 0 to 1 only' in line for line in said), said
+    kept = branch_of(checkpoint, 'teacher')
+    for key, value in fewer.state_dict().items():
+        if not key.startswith('norms.'):
+            assert torch.equal(value, kept[key]), key
 
 
 def test_dense_weights_load_into_experts_not_the_reverse(tmp_path,
@@ -150,6 +158,21 @@ def test_another_depth_is_refused(checkpoint, depths, word):
         load_checkpoint_strictly(encoder({**ARCH, 'depths': depths}),
                                  checkpoint)
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('depths', [
+    (2, 1, 1, 1), (1, 2, 1, 1), (1, 1, 2, 1), (1, 1, 1, 2)])
+def test_a_deeper_checkpoint_is_refused(tmp_path, depths):
+    path = tmp_path / 'deep.pth'
+    torch.save(encoder({**ARCH, 'depths': depths}).state_dict(), path)
+    with pytest.raises(ValueError, match=r'unexpected \(stages\.') as error:
+        load_checkpoint_strictly(encoder(), path)
+    assert '\n' not in str(error.value)
+
+
+def test_prompts_are_not_dropped_silently(checkpoint):
+    with pytest.raises(ValueError, match='unexpected.*prompts'):
+        load_checkpoint_strictly(encoder(num_prompts=0), checkpoint)
 
 
 def test_refusals_leave_no_file(tmp_path, checkpoint, run):
