@@ -7,12 +7,15 @@ without a GPU both fail. Here the gloo group is made first, which mmengine
 then keeps, and the wrapper is told to use no device index.
 """
 
+import logging
 import os
 import subprocess
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import print_log
 from torch import distributed
 
 __all__ = ['enable_amp', 'prepare_launch']
@@ -108,12 +111,26 @@ def prepare_launch(cfg: Config, launcher: str) -> None:
     cfg.model_wrapper_cfg.setdefault('device_ids', None)
 
 
+def _has_experts(node: Any) -> bool:
+    """Whether a config asks for a mixture of experts somewhere."""
+    if isinstance(node, (list, tuple)):
+        return any(_has_experts(value) for value in node)
+    if not hasattr(node, 'items'):
+        return False
+    return any((key == 'moe' and value) or _has_experts(value)
+               for key, value in node.items())
+
+
 def enable_amp(cfg: Config) -> None:
     """Switch a config's optimiser wrapper to automatic mixed precision.
 
-    float16 with loss scaling on an accelerator (mmengine's
-    ``AmpOptimWrapper``); bfloat16 without scaling on a CPU, where mmengine's
-    refuses to run (our ``CPUAmpOptimWrapper``).
+    On an accelerator mmengine's ``AmpOptimWrapper``: bfloat16 without loss
+    scaling where there is bfloat16, else float16 with it. On a CPU, where
+    that one refuses to run, our ``CPUAmpOptimWrapper`` in bfloat16. The
+    dtype of a config that has an ``AmpOptimWrapper`` already is kept.
+
+    A scaled loss would drown the balance loss of the experts, which joins
+    the backward pass without the scale: with experts, float16 is warned of.
 
     Args:
         cfg (Config): Changed in place.
@@ -128,10 +145,21 @@ def enable_amp(cfg: Config) -> None:
         raise ValueError(f"--amp: optim_wrapper is '{wrapper}', expected "
                          "'OptimWrapper' or 'AmpOptimWrapper'; leave --amp "
                          'out or change the config')
+    settings = cfg.optim_wrapper
     if get_device() == 'cpu':
         for name in ('dtype', 'loss_scale'):
-            cfg.optim_wrapper.pop(name, None)
-        cfg.optim_wrapper.type = 'mmskysense.CPUAmpOptimWrapper'
-    elif wrapper != 'AmpOptimWrapper':
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.loss_scale = 'dynamic'
+            settings.pop(name, None)
+        settings.type = 'mmskysense.CPUAmpOptimWrapper'
+        return
+    if wrapper != 'AmpOptimWrapper':
+        settings.type = 'AmpOptimWrapper'
+        if torch.cuda.is_available() and torch.cuda.is_bf16_supported():
+            settings.dtype = 'bfloat16'
+            settings.loss_scale = dict(enabled=False)
+        else:
+            settings.dtype, settings.loss_scale = 'float16', 'dynamic'
+    if settings.get('dtype') != 'bfloat16' and _has_experts(cfg.get('model')):
+        print_log(
+            '--amp: float16 scales the loss but not the experts\' balance '
+            'loss, so that experts are hardly balanced; train without --amp, '
+            'or on a GPU with bfloat16', 'current', level=logging.WARNING)

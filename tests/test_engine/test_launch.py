@@ -106,6 +106,25 @@ def test_amp_keeps_the_other_settings():
         type='mmskysense.CPUAmpOptimWrapper', clip_grad=dict(max_norm=1.))
 
 
+@pytest.mark.parametrize('moe', [None, dict(num_experts=8)])
+@pytest.mark.parametrize('bfloat16', [True, False])
+def test_amp_on_a_gpu_keeps_experts_balanced(monkeypatch, bfloat16, moe):
+    warnings = []
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda: bfloat16)
+    monkeypatch.setattr(launch, 'print_log',
+                        lambda text, *args, **kwargs: warnings.append(text))
+    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper'),
+                      model=dict(backbone=dict(moe=moe))))
+    enable_amp(cfg)
+    assert cfg.optim_wrapper.to_dict() == dict(
+        type='AmpOptimWrapper',
+        dtype='bfloat16' if bfloat16 else 'float16',
+        loss_scale=dict(enabled=False) if bfloat16 else 'dynamic')
+    assert len(warnings) == (moe is not None and not bfloat16)
+
+
 def test_amp_refuses_other_wrappers():
     cfg = Config(dict(optim_wrapper=dict(type='OptimWrapperDict')))
     with pytest.raises(ValueError, match='OptimWrapperDict'):
