@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
               file=sys.stderr)
         return 1
     if not args.fast:
-        print('About 6 minutes on two cores, under 4 GiB of memory. Steps '
+        print('6 to 12 minutes on two cores, under 4 GiB of memory. Steps '
               'that are done are not run again.')
     try:
         line = Line(args.work_dir / 'steps', ROOT,

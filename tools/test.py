@@ -12,6 +12,12 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmskysense.engine import prepare_launch
+from mmskysense.engine.preflight import (
+    check_data_roots,
+    check_datasets,
+    data_refusal,
+    missing_data_explained,
+)
 from mmskysense.utils import check_file, plain_refusal
 from mmskysense.utils.checkpoint import check_checkpoint
 from mmskysense.utils.config import read_config
@@ -95,17 +101,21 @@ def main() -> None:
     args = parse_args()
     with plain_refusal('test.py'):
         cfg = build_config(args)
+        check_data_roots(cfg, 'test')
         runner = (
             RUNNERS.build(cfg)
             if 'runner_type' in cfg else Runner.from_cfg(cfg))
         # A test-time-augmentation wrapper is not in the checkpoint.
         model = runner.model.module if args.tta else runner.model
         check_checkpoint(model, args.checkpoint)
-        _ = runner.test_loop
+        with missing_data_explained():
+            loop = runner.test_loop
+        check_datasets(loop)
     if args.out is not None:
         runner.test_evaluator.metrics.append(
             DumpResults(out_file_path=args.out))
-    runner.test()
+    with data_refusal('test.py'):
+        runner.test()
 
 
 if __name__ == '__main__':

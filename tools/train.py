@@ -8,10 +8,17 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmskysense.engine import enable_amp, prepare_launch
+from mmskysense.engine.preflight import (
+    check_data_roots,
+    check_datasets,
+    data_refusal,
+    missing_data_explained,
+)
 from mmskysense.utils import check_file, plain_refusal
+from mmskysense.utils.checkpoint import check_checkpoint
 from mmskysense.utils.config import read_config
 
 
@@ -26,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--amp',
         action='store_true',
-        help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
+        help='mixed precision: bfloat16, float16 on a GPU without it')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
@@ -88,21 +95,45 @@ def build_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def check_start(runner: Runner) -> None:
+    """Refuse a checkpoint to start from that mmengine would load by halves."""
+    path = runner._load_from
+    if runner._resume and path is None:
+        path = find_latest_checkpoint(runner.work_dir)
+    if path is None:
+        return
+    content = check_checkpoint(runner.model, path)
+    missing = [key for key in ('meta', 'optimizer', 'message_hub')
+               if key not in content]
+    if runner._resume and missing:
+        raise ValueError(
+            f"checkpoint {path}: cannot be resumed, it has no "
+            f"{', '.join(missing)}; give a checkpoint that training wrote, or "
+            'start a new schedule from its weights with --cfg-options '
+            f'load_from={path}')
+
+
 def main() -> None:
     """Train."""
     args = parse_args()
     with plain_refusal('train.py'):
         cfg = build_config(args)
-        if 'runner_type' in cfg:
-            runner = RUNNERS.build(cfg)
-        else:
-            runner = Runner.from_cfg(cfg)
-            # Opens both data sets now: a missing file is told before the
-            # first iteration and not after the first epoch.
-            _ = runner.train_loop
-            if cfg.get('val_cfg') is not None:
-                _ = runner.val_loop
-    runner.train()
+        validates = cfg.get('val_cfg') is not None
+        check_data_roots(cfg, 'train', *(['val'] if validates else []))
+        runner = (
+            RUNNERS.build(cfg)
+            if 'runner_type' in cfg else Runner.from_cfg(cfg))
+        if isinstance(runner, Runner):
+            # Opens the data sets now: what is wrong is told before the first
+            # iteration and not after the first epoch.
+            with missing_data_explained():
+                loops = [runner.train_loop]
+                if validates:
+                    loops.append(runner.val_loop)
+            check_datasets(*loops)
+            check_start(runner)
+    with data_refusal('train.py'):
+        runner.train()
 
 
 if __name__ == '__main__':

@@ -22,6 +22,11 @@ from mmskysense.sensors import Sensor, Unit
 _OUTLIER_FRACTION = 0.1
 # Below this many measured pixels a window says too little about units (ours).
 _MINIMUM_PIXELS = 16
+# A share needs more of them: three saturated pixels of the twenty that a
+# window at the rim of a scene has must not stop a whole map (ours).
+_MINIMUM_PIXELS_SHARE = 1024
+#: Highest value of an image rendered to 8 bits.
+BRIGHTEST_8BIT = 255
 # 'B2' is no such number: it is blue for some sensors and green for others.
 _GENERIC_NAME = re.compile(r'(?:band|layer|channel)?[ _\-:]*(\d+)', re.I)
 
@@ -221,8 +226,9 @@ def check_values(path: str, sensor: Sensor, values: np.ndarray,
         dtype: NumPy name of the file's data type.
 
     Returns:
-        ``valid`` without the isolated pixels (at most 10 % of the measured
-        ones, ours) that lie outside ``sensor.valid_range``.
+        ``valid`` without the isolated pixels that lie outside
+        ``sensor.valid_range``: at most 10 % of the measured ones, or any
+        share of fewer than 1024 (ours).
 
     Raises:
         RasterContractError: The unit is not the sensor's.
@@ -250,13 +256,42 @@ def check_values(path: str, sensor: Sensor, values: np.ndarray,
         return valid
     outside = ((values < low) | (values > high)).any(axis=0) & valid
     fraction = outside.sum() / count
-    if enough and fraction > _OUTLIER_FRACTION:
+    if count >= _MINIMUM_PIXELS_SHARE and fraction > _OUTLIER_FRACTION:
         raise RasterContractError(
             f"{path}: sensor '{sensor.name}' expects {low:g} to {high:g} "
             f'({sensor.unit.value}), found {least:.6g} to {most:.6g} in '
             f'{100 * fraction:.3g} % of the pixels out of range; pass scale= '
             'and offset=, or nodata= if those values mean no measurement')
     return valid & ~outside
+
+
+def check_brightness(path: str, sensor: Sensor, count: int,
+                     most: float) -> None:
+    """Refuse a whole file that is too dark for reflectance x 10000.
+
+    A picture rendered to 8 bits but stored as uint16, and reflectance in
+    percent, have no value above 255. A window of deep clear water has none
+    either, so this judges files, never windows (ours).
+
+    Args:
+        path: File, for messages.
+        sensor: Entry of the sensor table.
+        count: Number of measured pixels in the file.
+        most: Highest measured value of any band.
+
+    Raises:
+        RasterContractError: The unit is not the sensor's.
+    """
+    if sensor.unit is not Unit.REFLECTANCE_X10000 \
+            or count < _MINIMUM_PIXELS_SHARE or most > BRIGHTEST_8BIT:
+        return
+    raise RasterContractError(
+        f"{path}: sensor '{sensor.name}' expects {sensor.unit.value}, found "
+        f'at most {most:.4g} in all {count} measured pixels, which looks like '
+        'a picture rendered to 8 bits, or reflectance in percent or 0..1; use '
+        'the surface reflectance product, pass scale=100 for percent or '
+        'scale=10000 for 0..1, or scale=1.0 if it is really so dark (deep '
+        'water)')
 
 
 def check_alignment(grids: Sequence[Grid]) -> None:

@@ -7,6 +7,7 @@ Each thread of each process has a bounded set of handles of its own.
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import warnings
 from collections import OrderedDict
@@ -27,25 +28,24 @@ _INHERITED: list[OrderedDict] = []
 
 
 def _signature(path: str) -> tuple:
-    """Identify the file's present content, so that a rewrite is noticed."""
+    """Identify the file's present content, so that a rewrite is noticed.
+
+    Raises:
+        RasterContractError: Missing or empty.
+    """
     try:
-        stat = os.stat(path)
+        found = os.stat(path)
     except OSError:
-        return (path, )  # a URL or a GDAL virtual path
-    return (path, stat.st_mtime_ns, stat.st_size)
-
-
-def _check_exists(path: str) -> None:
-    if path.startswith('/vsi') or '://' in path:
-        return
-    if not os.path.exists(path):
+        if path.startswith('/vsi') or '://' in path:
+            return (path, )  # a URL or a GDAL virtual path
         raise RasterContractError(
             f'{path}: expected a raster file, found no such file; check the '
-            'data root, the index and the file suffix')
-    if os.path.isfile(path) and os.path.getsize(path) == 0:
+            'data root, the index and the file suffix') from None
+    if stat.S_ISREG(found.st_mode) and found.st_size == 0:
         raise RasterContractError(
             f'{path}: expected a raster file, found 0 bytes; copy or download '
             'it again')
+    return (path, found.st_mtime_ns, found.st_size)
 
 
 def open_raster(path: str) -> rasterio.DatasetReader:
@@ -60,14 +60,13 @@ def open_raster(path: str) -> rasterio.DatasetReader:
     Raises:
         RasterContractError: Missing, empty, or not a raster.
     """
-    _check_exists(path)
+    key = _signature(path)
     handles = getattr(_LOCAL, 'handles', None)
     if handles is None or _LOCAL.pid != os.getpid():
         if handles is not None:
             _INHERITED.append(handles)
         handles = _LOCAL.handles = OrderedDict()
         _LOCAL.pid = os.getpid()
-    key = _signature(path)
     if key in handles:
         handles.move_to_end(key)
         return handles[key]

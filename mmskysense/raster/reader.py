@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import rasterio
+from mmengine.logging import print_log
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
@@ -17,12 +19,19 @@ from rasterio.windows import Window
 from mmskysense.sensors import Sensor, Unit, get_sensor
 
 from .band_contract import (
+    BRIGHTEST_8BIT,
     Grid,
+    check_brightness,
     check_dtype,
     check_values,
     select_bands,
 )
 from .open_files import damaged, open_raster
+
+# Side of the blocks in which a whole file is looked through.
+_BLOCK = 512
+# Files whose implausible pixels this process has told of.
+_TOLD: set[str] = set()
 
 WindowLike: TypeAlias = Window | tuple[int, int, int, int] | None
 
@@ -141,9 +150,37 @@ class RasterReader:
         return dict(self.dataset.tags())
 
     def check_contract(self) -> RasterReader:
-        """Open the file and check bands and data type; reads no pixels."""
-        _ = self.indexes
+        """Open the file and check bands, data type and unit.
+
+        For reflectance without ``scale`` and ``offset`` it reads until the
+        first block brighter than 8 bits can be, in most files one block: a
+        file without any is refused, see :func:`check_brightness`.
+        """
+        if len(self.indexes) and self.sensor is not None and self.check \
+                and self.sensor.unit is Unit.REFLECTANCE_X10000 \
+                and self.scale is None and self.offset is None:
+            self._check_brightness(self.sensor)
         return self
+
+    def _check_brightness(self, sensor: Sensor) -> None:
+        dataset = self.dataset
+        height, width = dataset.shape
+        corners = [(row, column) for row in range(0, height, _BLOCK)
+                   for column in range(0, width, _BLOCK)]
+        # The middle first: the rim of a scene is often not measured.
+        middle = len(corners) // 2
+        count, most = 0, -math.inf
+        for row, column in corners[middle:] + corners[:middle]:
+            inside = Window(column, row, min(_BLOCK, width - column),
+                            min(_BLOCK, height - row))
+            raw, mask = self._read_inside(dataset, inside)
+            if not mask.any():
+                continue
+            count += int(mask.sum())
+            most = max(most, float(raw[:, mask].max()))
+            if most > BRIGHTEST_8BIT:
+                return
+        check_brightness(self.path, sensor, count, most)
 
     def read(self,
              window: WindowLike = None,
@@ -164,26 +201,51 @@ class RasterReader:
             RasterContractError: The file is damaged, or its values are not
                 in the sensor's unit.
         """
-        inside, place, shape = self._clip(window)
+        # Each access of self.dataset asks the file system whether the file
+        # was rewritten: once a read is enough.
+        dataset = self.dataset
+        inside, place, shape = self._clip(window, dataset.shape)
         count = len(self.indexes)
         values = np.full((count, *shape), fill, dtype=np.float32)
         valid = np.zeros(shape, dtype=bool)
         if inside is None:
             return values, valid
-        raw, mask = self._read_inside(inside)
+        raw, mask = self._read_inside(dataset, inside)
         data, mask = self._to_unit(raw, mask)
         if self.sensor is not None and self.check:
-            mask = check_values(self.path, self.sensor, data, mask,
-                                self.dtype)
+            plausible = check_values(self.path, self.sensor, data, mask,
+                                     dataset.dtypes[self.indexes[0] - 1])
+            self._tell_outliers(data, mask, plausible)
+            mask = plausible
         values[:, place[0], place[1]] = np.where(mask, data, fill)
         valid[place] = mask
         return values, valid
 
+    def _tell_outliers(self, data: np.ndarray, measured: np.ndarray,
+                       plausible: np.ndarray) -> None:
+        """Say once per file and process which pixels are left out."""
+        outside = measured & ~plausible
+        if self.sensor is None or self.path in _TOLD or not outside.any():
+            return
+        _TOLD.add(self.path)
+        low, high = self.sensor.valid_range
+        values = data[:, outside]
+        values = values[(values < low) | (values > high)]
+        share = 100 * outside.sum() / measured.sum()
+        print_log(
+            f'{self.path}: {outside.sum()} of {measured.sum()} measured '
+            f'pixels ({share:.3g} %) of a window hold values '
+            f'({values.min():.6g} to {values.max():.6g}) outside {low:g} to '
+            f'{high:g} ({self.sensor.unit.value}) and count as not measured, '
+            'as in further windows of this file; pass nodata= if they mean '
+            'no measurement, or scale= and offset=', 'current',
+            logging.WARNING)
+
     def _clip(
-        self, window: WindowLike
+        self, window: WindowLike, size: tuple[int, int]
     ) -> tuple[Window | None, tuple[slice, slice], tuple[int, int]]:
         """Split a window into its part inside and that part's place."""
-        height, width = self.shape
+        height, width = size
         if window is None:
             top, left, shape = 0, 0, (height, width)
         elif isinstance(window, tuple):
@@ -198,10 +260,10 @@ class RasterReader:
             return None, place, shape
         return Window(x0, y0, x1 - x0, y1 - y0), place, shape
 
-    def _read_inside(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    def _read_inside(self, dataset: rasterio.DatasetReader,
+                     window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Raw values (C, H, W) and validity (H, W) by mask and nodata."""
         indexes = list(self.indexes)
-        dataset = self.dataset
         flags = dataset.mask_flag_enums[indexes[0] - 1]
         masked = MaskFlags.per_dataset in flags or MaskFlags.alpha in flags
         try:
@@ -211,7 +273,7 @@ class RasterReader:
                 mask &= dataset.dataset_mask(window=window) > 0
         except (RasterioError, OSError) as error:
             raise damaged(dataset, self.path, error) from error
-        nodata = self._nodata_value()
+        nodata = self._nodata_value(dataset)
         if nodata is not None:
             missing = np.isnan(raw) if math.isnan(nodata) else (
                 raw == np.asarray(nodata).astype(raw.dtype)
@@ -221,11 +283,12 @@ class RasterReader:
             mask &= np.isfinite(raw).all(axis=0)
         return raw, mask
 
-    def _nodata_value(self) -> float | None:
+    def _nodata_value(self,
+                      dataset: rasterio.DatasetReader) -> float | None:
         if self.nodata is not None:
             return self.nodata
-        if self.dataset.nodata is not None:
-            return self.dataset.nodata
+        if dataset.nodata is not None:
+            return dataset.nodata
         return None if self.sensor is None else self.sensor.nodata
 
     def _combine(self, missing: np.ndarray) -> np.ndarray:

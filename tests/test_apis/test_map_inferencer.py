@@ -186,6 +186,10 @@ def test_our_encoder_maps_ten_bands_and_never_sees_nodata(
     torch.save(model.state_dict(), tmp_path / 'weights.pth')
     pixels, valid = make_scene(
         tmp_path / 'scene.tif', 50, 40, count=10, dtype='uint16')
+    # Reflectance x 10000, not a picture of 8 bits; nodata, 0, stays 0.
+    with rasterio.open(tmp_path / 'scene.tif', 'r+') as file:
+        file.write(file.read() * 10)
+    pixels = pixels * 10.0
     inferencer = MapInferencer(
         tmp_path / 'config.py', tmp_path / 'weights.pth', device='cpu')
     with pytest.warns(UserWarning, match='names 0 classes'):

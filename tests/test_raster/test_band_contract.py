@@ -86,12 +86,13 @@ def test_refuses_rendered_image_as_reflectance():
 @pytest.mark.parametrize('sensor, values, dtype, words', [
     (S2, np.linspace(0.01, 0.6, 160), 'float32', 'scale=10000'),
     (S1, np.linspace(0.01, 0.6, 32), 'float32', "scale='decibel'"),
-    (S1, np.linspace(-120, -100, 32), 'float32', 'expects -70 to 35'),
-    (S2, np.linspace(30000, 60000, 160), 'uint16', 'expects -1000 to 28000'),
+    (S1, np.linspace(-120, -100, 2048), 'float32', 'expects -70 to 35'),
+    (S2, np.linspace(30000, 60000, 10240), 'uint16',
+     'expects -1000 to 28000'),
 ])
 def test_refuses_other_units(sensor, values, dtype, words):
-    values = values.reshape(sensor.num_bands, 4, 4).astype(np.float32)
-    valid = np.ones((4, 4), bool)
+    values = values.reshape(sensor.num_bands, 4, -1).astype(np.float32)
+    valid = np.ones(values.shape[1:], bool)
     with pytest.raises(RasterContractError, match=words):
         check_values('a.tif', sensor, values, valid, dtype)
     # Unmeasured pixels never decide.
@@ -104,6 +105,18 @@ def test_isolated_outliers_become_invalid():
     valid = check_values('a.tif', S1, values, np.ones((20, 20), bool),
                          'float32')
     assert valid.sum() == 399 and not valid[3, 4]
+
+
+def test_a_sparse_window_never_stops_a_map():
+    """Three saturated pixels of twenty are left out; 3 of 20 of many not."""
+    values = np.full((10, 40, 40), 2000, np.float32)
+    values[:, :, ::5] = 40000
+    sparse = np.zeros((40, 40), bool)
+    sparse[0, :15] = True
+    valid = check_values('a.tif', S2, values, sparse, 'uint16')
+    assert valid.sum() == 12 and not (valid & ~sparse).any()
+    with pytest.raises(RasterContractError, match='20 % of the pixels'):
+        check_values('a.tif', S2, values, np.ones((40, 40), bool), 'uint16')
 
 
 def grid(path='a.tif', crs='EPSG:32631', left=0.0, pixel=10.0, size=16,

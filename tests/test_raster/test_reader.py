@@ -12,6 +12,7 @@ from rasterio.windows import Window
 from torch.utils.data import DataLoader, Dataset
 
 from mmskysense.raster import open_files
+from mmskysense.raster import reader as reader_module
 from mmskysense.raster.band_contract import RasterContractError
 from mmskysense.raster.open_files import open_raster, read_band
 from mmskysense.raster.reader import RasterReader
@@ -304,3 +305,68 @@ def test_read_band_keeps_the_data_type(write_raster):
     assert read.dtype == np.int16
     np.testing.assert_array_equal(read, values[0])
     np.testing.assert_array_equal(valid, [[True, True], [True, False]])
+
+
+@pytest.mark.parametrize('dtype, most', [('uint16', 255), ('float32', 99.5),
+                                         ('float32', 0.9)])
+def test_refuses_a_file_as_dark_as_8_bits(write_raster, dtype, most):
+    values = np.linspace(1e-3, most, 10 * 64 * 64).reshape(10, 64, 64)
+    values = np.maximum(values, 1 if dtype == 'uint16' else 0).astype(dtype)
+    path = write_raster('a.tif', values, S2_NAMES)
+    with pytest.raises(RasterContractError) as error:
+        RasterReader(path, 's2_l2a').check_contract()
+    message = str(error.value)
+    assert message.startswith(f'{path}: ') and '\n' not in message
+    for word in ('8 bits', 'percent', 'scale=100 ', 'scale=1.0',
+                 '4096 measured'):
+        assert word in message
+    for options in (dict(scale=1.0), dict(scale=100), dict(check=False)):
+        RasterReader(path, 's2_l2a', **options).check_contract()
+
+
+def test_dark_water_is_judged_with_the_whole_file(write_raster):
+    values = np.full((10, 600, 600), 120, np.uint16)
+    values[7, 0, 599] = 256  # a single pixel of land, in the first block row
+    path = write_raster('a.tif', values, S2_NAMES)
+    reader = RasterReader(path, 's2_l2a').check_contract()
+    read, valid = reader.read((100, 100, 256, 256))
+    assert valid.all() and read.max() == 120
+    # Too few measured pixels tell nothing.
+    values[:, 30:] = 0
+    values[7, 0, 599] = 120
+    values[:, :, 30:] = 0
+    few = write_raster('few.tif', values, S2_NAMES)
+    assert RasterReader(few, 's2_l2a').check_contract().read()[1].sum() == 900
+
+
+def test_implausible_pixels_are_told_once_a_file(write_raster, monkeypatch):
+    told = []
+    monkeypatch.setattr(reader_module, 'print_log',
+                        lambda message, *_: told.append(message))
+    values = np.full((10, 40, 40), 2000, np.uint16)
+    values[2, :2, :10] = 40000
+    path = write_raster('a.tif', values, S2_NAMES)
+    reader = RasterReader(path, 's2_l2a')
+    for _ in range(2):
+        assert reader.read()[1].sum() == 1580
+    assert len(told) == 1 and told[0].startswith(f'{path}: 20 of 1600 ')
+    for word in ('1.25 %', '40000 to 40000', '-1000 to 28000', 'nodata='):
+        assert word in told[0]
+    RasterReader(write_raster('b.tif', values[:, 2:], S2_NAMES),
+                 's2_l2a').read()
+    assert len(told) == 1
+
+
+def test_a_read_asks_the_file_system_once(write_raster, monkeypatch):
+    path = write_raster('a.tif', ramp(10), S2_NAMES, nodata=0)
+    reader = RasterReader(path, 's2_l2a')
+    reader.read()
+    asked, original = [], os.stat
+
+    def count(name, *args, **kwargs):
+        asked.append(os.fspath(name) if not isinstance(name, int) else name)
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(os, 'stat', count)
+    reader.read((0, 0, 4, 4))
+    assert asked.count(path) == 1

@@ -122,6 +122,36 @@ def test_traceback_on_request(call, monkeypatch):
         call('train', 'absent.py')
 
 
+def resave(path, change):
+    checkpoint = load(path)
+    change(checkpoint)
+    torch.save(checkpoint, path)
+
+
+@pytest.mark.parametrize('start', ['load_from', 'resume', 'auto'])
+@pytest.mark.parametrize(('damage', 'part'), [
+    (lambda p: p.write_bytes(p.read_bytes()[:800]), 'truncated'),
+    (lambda p: torch.save(dict(foreign=torch.ones(1)), p), 'does not fit')])
+def test_no_start_from_a_bad_checkpoint(toy, call, trained, start, damage,
+                                        part):
+    damage(trained)
+    options = dict(
+        load_from=('--cfg-options', f'load_from={trained}'),
+        resume=('--resume', trained), auto=('--resume', ))[start]
+    line = refusal(call('train', 'toy_config.py', '--work-dir', 'out',
+                        *options))
+    assert part in line and trained.name in line
+    assert not (toy / 'out/epoch_2.pth').exists()
+
+
+def test_weights_alone_start_but_do_not_resume(call, trained):
+    resave(trained, lambda content: content.pop('optimizer'))
+    line = refusal(call('train', 'toy_config.py', '--resume', trained))
+    assert 'no optimizer' in line and 'load_from' in line
+    assert call('train', 'toy_config.py', '--cfg-options',
+                f'load_from={trained}') is None
+
+
 def test_test_reports_and_saves_predictions(toy, call, trained, capfd):
     assert call('test', 'toy_config.py', trained, '--out',
                 'predictions.pkl') is None
