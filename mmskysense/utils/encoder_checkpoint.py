@@ -26,7 +26,8 @@ _PROMPT = re.compile(r'stages\.\d+\.prompts\.tokens\.([^.]+)$')
 
 def load_checkpoint_strictly(module: nn.Module,
                              path: str | os.PathLike,
-                             allow_missing_sensors: bool = True) -> None:
+                             allow_missing_sensors: bool = True,
+                             branch: str | None = None) -> None:
     """Load an encoder's weights; refuse a checkpoint that does not fit.
 
     Takes packaged encoders, checkpoints of pre-training (the teacher's
@@ -40,6 +41,8 @@ def load_checkpoint_strictly(module: nn.Module,
         path: File, or an address that mmengine can open.
         allow_missing_sensors: Start tokenizer and prompts of a sensor that
             the checkpoint lacks anew, with a warning, instead of refusing.
+        branch: ``'student'`` or ``'teacher'``: take the encoder of this
+            branch of pre-training, or refuse.
 
     Raises:
         FileNotFoundError: No such file.
@@ -47,7 +50,7 @@ def load_checkpoint_strictly(module: nn.Module,
             both sizes and the remedy.
     """
     content = read_checkpoint(os.fspath(path))
-    state = _encoder_state(content, path)
+    state = _encoder_state(content, path, branch)
     own = module.state_dict()
     _refuse_other_size(module, state, own, content, path)
     result = module.load_state_dict(
@@ -172,12 +175,17 @@ def _strip(content: dict[str, Any], prefix: str) -> dict[str, Tensor]:
     }
 
 
-def _encoder_state(content: dict[str, Any],
-                   path: str | os.PathLike) -> dict[str, Tensor]:
-    for prefix in _PREFIXES:
+def _encoder_state(content: dict[str, Any], path: str | os.PathLike,
+                   branch: str | None = None) -> dict[str, Tensor]:
+    prefixes = _PREFIXES if branch is None else (f'{branch}.backbone.', )
+    for prefix in prefixes:
         state = _strip(content, prefix)
         if any(_TOKENIZER.match(key) for key in state):
             return state
+    if branch is not None:
+        raise ValueError(
+            f"checkpoint {path}: has no '{prefixes[0]}*'; give a checkpoint "
+            'of a pre-training run, or name no branch')
     raise ValueError(
         f'checkpoint {path}: holds no SkySenseV2 encoder (no key '
         "'tokenizers.*', alone or behind 'backbone.', 'student.backbone.' or "

@@ -1,0 +1,250 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""A frozen encoder out of any config, and the features it gives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.registry import DefaultScope
+from torch import Tensor, nn
+
+from mmskysense.models.data_preprocessors import MultiSensorDataPreprocessor
+from mmskysense.registry import MODELS
+from mmskysense.utils.checkpoint import name_a_few, read_checkpoint
+from mmskysense.utils.encoder_checkpoint import load_checkpoint_strictly
+
+FEATURES = ('last', 'stages', 'blocks', 'fused')
+
+
+class FrozenEncoder(nn.Module):
+    """An encoder that only gives features.
+
+    Args:
+        backbone: With ``forward(images)`` to a tuple of maps.
+        features: ``'last'``: the last map; ``'stages'``: the output of each
+            stage; ``'blocks'``: of chosen blocks; ``'fused'``: the last
+            map behind the fusion transformer, one sensor and one date. The
+            maps of intermediate stages and blocks pass a layer norm without
+            parameters, since pre-training trains a norm for the last alone.
+        blocks: Numbers of blocks, from 0 over all stages; negative ones
+            count from the end; empty means all.
+        sensor: Name of the sensor, for ``'fused'``.
+        fusion: A :class:`MultiModalTemporalFusion`, for ``'fused'``.
+
+    Raises:
+        ValueError: Unknown features or blocks, or no fusion.
+    """
+
+    def __init__(self,
+                 backbone: nn.Module,
+                 features: str = 'last',
+                 blocks: Sequence[int] = (),
+                 sensor: str = 'hr_rgb',
+                 fusion: nn.Module | None = None) -> None:
+        super().__init__()
+        if features not in FEATURES:
+            raise ValueError(f"features='{features}': expected one of "
+                             f'{FEATURES}')
+        if features == 'fused' and fusion is None:
+            raise ValueError("features='fused' needs a pre-training config, "
+                             'with model.fusion')
+        self.backbone, self.fusion, self.sensor = backbone, fusion, sensor
+        self.features = features
+        self.taps: dict[str, nn.Module] = {}
+        self.num_prompts: dict[str, int] = {}
+        if features in ('stages', 'blocks'):
+            self._find_taps(blocks)
+        self.requires_grad_(False)
+        self.eval()
+
+    def _find_taps(self, wanted: Sequence[int]) -> None:
+        stages = getattr(self.backbone, 'stages', None)
+        if stages is None:
+            raise ValueError(f"features='{self.features}' needs a SkySenseV2 "
+                             f'encoder, found {type(self.backbone).__name__}')
+        if self.features == 'stages':
+            self.taps = {f'stage {i}': stage
+                         for i, stage in enumerate(stages)}
+            self.num_prompts = dict.fromkeys(self.taps, 0)
+            return
+        blocks = [(block, stage) for stage in stages
+                  for block in stage.blocks]
+        for number in wanted or range(len(blocks)):
+            if not -len(blocks) <= number < len(blocks):
+                raise ValueError(f'block {number}: the encoder has blocks 0 '
+                                 f'to {len(blocks) - 1}')
+            number %= len(blocks)
+            block, stage = blocks[number]
+            self.taps[f'block {number}'] = block
+            prompts = getattr(stage, 'prompts', None)
+            self.num_prompts[f'block {number}'] = (
+                0 if prompts is None else prompts.num_prompts)
+
+    @contextmanager
+    def _listening(self) -> Iterator[dict[str, Tensor]]:
+        """Outputs of the taps during the next forward pass."""
+        heard: dict[str, Tensor] = {}
+
+        def listener(name: str) -> Any:
+            def listen(module: nn.Module, inputs: Any, output: Tensor
+                       ) -> None:
+                heard[name] = output
+            return listen
+
+        handles = [tap.register_forward_hook(listener(name))
+                   for name, tap in self.taps.items()]
+        try:
+            yield heard
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def dense(self, images: Tensor) -> Tensor:
+        """The last, or the fused, map.
+
+        Args:
+            images: Normalised (N, C, H, W).
+
+        Returns:
+            (N, D, h, w).
+        """
+        if self.features == 'fused':
+            assert self.fusion is not None
+            maps = self.backbone({self.sensor: images[:, None]})
+            return self.fusion({self.sensor: maps[self.sensor][-1]})
+        return self.backbone(images)[-1]
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Pooled features by name: means over places.
+
+        Args:
+            images: Normalised (N, C, H, W).
+
+        Returns:
+            ``'last'``, ``'fused'``, or a name for each stage or block ->
+            (N, D).
+        """
+        if not self.taps:
+            return {self.features: self.dense(images).mean((2, 3))}
+        with self._listening() as heard:
+            self.backbone(images)
+        pooled = {}
+        for name in self.taps:
+            tokens = heard[name].flatten(1, -2)[:, self.num_prompts[name]:]
+            pooled[name] = F.layer_norm(tokens, tokens.shape[-1:]).mean(1)
+        return pooled
+
+
+def build_encoder(config: Mapping[str, Any],
+                  checkpoint: str | os.PathLike | None = None,
+                  branch: str | None = None,
+                  features: str = 'last',
+                  blocks: Sequence[int] = (),
+                  sensor: str | None = None,
+                  seed: int = 0
+                  ) -> tuple[FrozenEncoder, MultiSensorDataPreprocessor]:
+    """Build the encoder of a config, with weights, and its normalisation.
+
+    Args:
+        config: Of pre-training, of any host with ``model.backbone``, or
+            with a backbone alone (``backbone=dict(...)``).
+        checkpoint: Loaded strictly; None for random weights.
+        branch: ``'teacher'`` (default where there is one) or
+            ``'student'`` of a pre-training checkpoint.
+        features: See :class:`FrozenEncoder`.
+        blocks: Likewise.
+        sensor: Sensor of the images; the backbone's own by default.
+        seed: Of random weights.
+
+    Returns:
+        The encoder on the CPU, and the preprocessor that normalises for it.
+
+    Raises:
+        ValueError: No backbone in the config, or the checkpoint does not
+            fit.
+        FileNotFoundError: No such checkpoint.
+    """
+    if branch not in (None, 'teacher', 'student'):
+        raise ValueError(f"branch='{branch}': expected 'teacher' or "
+                         "'student'")
+    model, backbone = _find_backbone(config)
+    backbone = {key: value for key, value in backbone.items()
+                if key != 'init_cfg'}
+    if sensor is not None:
+        known = backbone.get('sensors') or (backbone.get('sensor'), )
+        if sensor not in known:
+            raise ValueError(f"sensor '{sensor}': the config's backbone has "
+                             f'{list(known)}; give one of them')
+        backbone['sensor'] = sensor
+    if str(backbone.get('type', '')).split('.')[-1] == 'SkySenseV2':
+        backbone['drop_path_rate'] = 0.0
+        backbone['out_indices'] = (3, )
+        sensor = backbone.get('sensor', 'hr_rgb')
+    sensor = sensor or 'hr_rgb'
+    with torch.random.fork_rng(devices=[]), \
+            DefaultScope.overwrite_default_scope(
+                config.get('default_scope') or 'mmskysense'):
+        torch.manual_seed(seed)
+        encoder = MODELS.build(backbone)
+        encoder.init_weights()
+        fusion = None
+        if features == 'fused' and model.get('fusion'):
+            fusion = MODELS.build(dict(model['fusion']))
+            fusion.init_weights()
+    if checkpoint is not None:
+        load_checkpoint_strictly(encoder, checkpoint, branch=branch)
+        if fusion is not None:
+            _load_fusion(fusion, checkpoint, branch or 'teacher')
+    statistics = (model.get('data_preprocessor')
+                  or config.get('data_preprocessor') or {})
+    preprocessor = MultiSensorDataPreprocessor(
+        sensor=sensor,
+        **{key: statistics[key] for key in ('mean', 'std')
+           if statistics.get(key) is not None
+           and 'MultiSensorDataPreprocessor' in str(statistics.get('type'))})
+    return FrozenEncoder(encoder, features, blocks, sensor,
+                         fusion), preprocessor
+
+
+def _find_backbone(config: Mapping[str, Any]
+                   ) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The model's and the backbone's part of a config."""
+    model = dict(config.get('model') or {})
+    if model.get('backbone'):
+        return model, dict(model['backbone'])
+    if str(model.get('type', '')).split('.')[-1] == 'SkySenseV2':
+        return {}, model
+    if config.get('backbone'):
+        return model, dict(config['backbone'])
+    raise ValueError(
+        f"config {getattr(config, 'filename', '')}: expected model.backbone "
+        'or backbone, found neither; give a pre-training config, one of '
+        'configs/classification, or a file with backbone = dict(type='
+        "'mmskysense.SkySenseV2', ...)")
+
+
+def _load_fusion(fusion: nn.Module, checkpoint: str | os.PathLike,
+                 branch: str) -> None:
+    content = read_checkpoint(os.fspath(checkpoint))
+    prefix = f'{branch}.fusion.'
+    state = {key.removeprefix('module.').removeprefix(prefix): value
+             for key, value in content.get('state_dict', content).items()
+             if key.removeprefix('module.').startswith(prefix)}
+    if not state:
+        raise ValueError(f"checkpoint {checkpoint}: has no '{prefix}*', "
+                         "which features='fused' needs; give a checkpoint of "
+                         'pre-training')
+    own = fusion.state_dict()
+    wrong = sorted(set(own) ^ set(state)) + [
+        key for key, value in state.items()
+        if key in own and own[key].shape != value.shape]
+    if wrong:
+        raise ValueError(f'checkpoint {checkpoint}: its fusion is not the '
+                         f"config's, {len(wrong)} keys differ"
+                         f'{name_a_few(wrong)}; use its own config')
+    fusion.load_state_dict(state)
