@@ -1,5 +1,5 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
-"""Write the index file of one's own archive of GeoTIFFs."""
+"""Write the index file of one's own archive of rasters or plain images."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 from mmskysense.raster.reader import RasterReader
 from mmskysense.sensors import get_sensors
 
+from .file_lists import resolve_lists
 from .tile_index import INDEX_VERSION
 
 _RASTERS = ('.tif', '.tiff', '.vrt', '.jp2', '.png', '.jpg', '.jpeg')
@@ -73,7 +74,9 @@ def index_tiles(root: str | os.PathLike,
                 split: str | None = None,
                 splits: tuple[str, ...] = ('train', 'val', 'test'),
                 check: bool = True,
-                output: str | os.PathLike | None = None) -> Path:
+                output: str | os.PathLike | None = None,
+                lists: Mapping[str, str | os.PathLike] | None = None
+                ) -> Path:
     """Write ``index.json`` for an archive with one folder for each sensor.
 
     Files of different folders belong to one tile when their names agree
@@ -92,15 +95,21 @@ def index_tiles(root: str | os.PathLike,
         check: Open every file and check its bands and data type.
         output: Index file; ``index.json`` in ``root`` by default. It must
             lie in ``root``.
+        lists: Split -> text file with one path a line, relative to a
+            sensor's folder or to ``root``. Only these files are indexed, and
+            the lists alone say what is in which split; label rasters of
+            their tiles need not be listed.
 
     Returns:
         The index file, complete: it is written aside and renamed.
 
     Raises:
-        FileNotFoundError: A folder is missing, or has no raster.
+        FileNotFoundError: A folder or a listed file is missing, or a folder
+            has no raster.
         RasterContractError: A file contradicts the sensor table.
         ValueError: No tile id by ``tile_pattern``, two labels for one tile,
-            or a tile in two splits.
+            a tile in two splits, or undated files of one name in different
+            folders.
     """
     base = Path(root)
     output = Path(output) if output is not None else base / 'index.json'
@@ -109,25 +118,39 @@ def index_tiles(root: str | os.PathLike,
                          f'{base}, since its paths are relative to it')
     get_sensors(sensors)
     pattern = None if tile_pattern is None else re.compile(tile_pattern)
+    if lists and split:
+        raise ValueError(f"found --split '{split}' beside --list, which says "
+                         'the split of every file; give one of them')
+    listed = None if not lists else resolve_lists(base, sensors, lists)
     tiles: dict[str, dict[str, Any]] = {}
     for key, folder in {**sensors, **(labels or {})}.items():
-        for path in _rasters(base / folder):
+        pairs: list[tuple[Path, str | None]]
+        if listed is not None and key in listed:
+            pairs = list(listed[key])
+        else:
+            pairs = [(path, None) for path in _rasters(base / folder)]
+        for path, given in pairs:
             relative = path.relative_to(base / folder)
-            named = [part for part in relative.parts[:-1] if part in splits]
             identity = _tile_identity(relative, pattern)
             tile = tiles.setdefault(identity, {'id': identity})
-            if named and tile.setdefault('split', named[-1]) != named[-1]:
+            if listed is None:
+                named = [p for p in relative.parts[:-1] if p in splits]
+                given = named[-1] if named else None
+            if given and tile.setdefault('split', given) != given:
                 raise ValueError(
-                    f"{path}: tile '{identity}' is in split "
-                    f"'{named[-1]}' and in '{tile['split']}'; tiles need "
-                    'different names, or a --tile-pattern')
+                    f"{path}: tile '{identity}' is in split '{given}' and in "
+                    f"'{tile['split']}'; tiles need different names, or a "
+                    '--tile-pattern')
             name = path.relative_to(base).as_posix()
             if key in sensors:
                 reader = RasterReader(path, key)
                 day = find_date(relative.as_posix(),
                                 reader.check_contract().tags()
                                 if check else None)
-                tile.setdefault(key, []).append((day or '', name))
+                others = tile.setdefault(key, [])
+                if pattern is None:
+                    _refuse_namesake(name, day, identity, others)
+                others.append((day or '', name))
             elif key in tile:
                 raise ValueError(f"{path}: tile '{identity}' already has "
                                  f"{key} {tile[key]}; expected one label")
@@ -140,6 +163,18 @@ def index_tiles(root: str | os.PathLike,
     ]
     _write_aside(output, {'version': INDEX_VERSION, 'tiles': entries})
     return output
+
+
+def _refuse_namesake(name: str, day: str | None, identity: str,
+                     others: list[tuple[str, str]]) -> None:
+    """Two classes with a 1.jpg each are two tiles, not two dates of one."""
+    twin = next((other for known, other in others if not known), None)
+    if day is None and twin is not None:
+        raise ValueError(
+            f"{name}: tile '{identity}' already has {twin}, and neither has a"
+            " date; pass --tile-pattern '(.+)[.]' if they are different "
+            "tiles (the path is the tile), or --tile-pattern "
+            "'([^/]+)[.]' if they are two dates of one tile")
 
 
 def _rasters(folder: Path) -> list[Path]:

@@ -93,3 +93,102 @@ def test_pattern_and_failures(write_raster, tmp_path):
     with pytest.raises(ValueError, match="split 'val' and in 'train'"):
         index_tiles(tmp_path, dict(hr_rgb='hr'))
     assert path.read_bytes() == before
+
+
+@pytest.fixture
+def image_archive(tmp_path):
+    """Images in class folders, as users have them: no georeference."""
+    import cv2
+    rng = np.random.default_rng(0)
+    for name in ('Forest/Forest_1.jpg', 'Forest/Forest_2.png',
+                 'River/River_1.jpg', 'River/River_2.tif',
+                 'River/River_3.jpg'):
+        path = tmp_path / 'images' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), rng.integers(0, 255, (16, 16, 3), np.uint8))
+    return tmp_path
+
+
+def write_lists(root, **splits):
+    for split, lines in splits.items():
+        (root / f'{split}.txt').write_text('\n'.join(lines) + '\n')
+    return {split: root / f'{split}.txt' for split in splits}
+
+
+@pytest.mark.filterwarnings('error')
+def test_lists_choose_the_images_and_their_splits(image_archive):
+    lists = write_lists(
+        image_archive,
+        train=['River/River_2.tif', '', 'images/Forest/Forest_1.jpg'],
+        val=['Forest/Forest_2.png'])
+    path = index_tiles(image_archive, dict(hr_rgb='images'), lists=lists)
+    tiles = json.loads(path.read_text())['tiles']
+    assert [(t['split'], t['hr_rgb']) for t in tiles] == [
+        ('train', ['images/Forest/Forest_1.jpg']),
+        ('val', ['images/Forest/Forest_2.png']),
+        ('train', ['images/River/River_2.tif'])]
+
+
+def test_lists_take_labels_along(unindexed):
+    folder = unindexed / 'hr_rgb'
+    one = sorted(folder.glob('train/*.tif'))[1].relative_to(folder)
+    other = sorted(folder.glob('val/*.tif'))[0].relative_to(folder)
+    lists = write_lists(unindexed, train=[str(one)], mine=[str(other)])
+    tiles = json.loads(index_tiles(
+        unindexed, dict(hr_rgb='hr_rgb'), dict(land_cover='land_cover'),
+        lists=lists).read_text())['tiles']
+    # The list says the split, not the folder.
+    assert [(t['id'], t['split'], t['land_cover']) for t in tiles] == [
+        (one.stem, 'train', f'land_cover/{one}'),
+        (other.stem, 'mine', f'land_cover/{other}')]
+
+
+@pytest.mark.parametrize('splits, error, words', [
+    (dict(train=['Forest/Forest_1.jpg', 'Forest/no.jpg', 'x.jpg']),
+     FileNotFoundError, r"train.txt: names 'Forest/no.jpg'.*2 of 3 lines"),
+    (dict(train=['../train.txt']), FileNotFoundError,
+     '1 of 1 lines'),
+    (dict(train=['Forest/Forest_1.jpg'],
+          test=['images/Forest/Forest_1.jpg']), ValueError,
+     "split 'test'.*listed in split 'train'"),
+    (dict(train=['Forest/Forest_1.jpg'] * 2), ValueError, 'and once'),
+    (dict(train=[' ']), ValueError, 'empty list'),
+])
+def test_refuses_wrong_lists(image_archive, splits, error, words):
+    lists = write_lists(image_archive, **splits)
+    with pytest.raises(error, match=words) as raised:
+        index_tiles(image_archive, dict(hr_rgb='images'), lists=lists)
+    assert '\n' not in str(raised.value)
+    assert not (image_archive / 'index.json').exists()
+
+
+def test_refuses_lists_that_are_none(image_archive):
+    lists = write_lists(image_archive, train=['Forest/Forest_1.jpg'])
+    with pytest.raises(ValueError, match="--split 'x' beside --list"):
+        index_tiles(image_archive, dict(hr_rgb='images'), lists=lists,
+                    split='x')
+    lists['train'].write_bytes(b'\xff\xfe\xd8\x00')
+    with pytest.raises(ValueError, match='UTF-8'):
+        index_tiles(image_archive, dict(hr_rgb='images'), lists=lists)
+    lists['train'].unlink()
+    with pytest.raises(FileNotFoundError, match='SPLIT=FILE'):
+        index_tiles(image_archive, dict(hr_rgb='images'), lists=lists)
+
+
+def test_namesakes_of_two_classes_are_not_two_dates(image_archive):
+    for name in ('Forest', 'River'):
+        shutil.copy(image_archive / 'images/Forest/Forest_1.jpg',
+                    image_archive / f'images/{name}/1.jpg')
+    with pytest.raises(ValueError, match='--tile-pattern') as error:
+        index_tiles(image_archive, dict(hr_rgb='images'))
+    remedies = [part for part in str(error.value).split("'")
+                if part.endswith('[.]')]
+    assert len(remedies) == 2
+    ids = []
+    for pattern in remedies:
+        path = index_tiles(image_archive, dict(hr_rgb='images'),
+                           tile_pattern=pattern)
+        ids.append({t['id']: len(t['hr_rgb'])
+                    for t in json.loads(path.read_text())['tiles']})
+    assert ids[0]['Forest/1'] == ids[0]['River/1'] == 1
+    assert ids[1]['1'] == 2

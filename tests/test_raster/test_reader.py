@@ -1,6 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 import os
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -370,3 +371,23 @@ def test_a_read_asks_the_file_system_once(write_raster, monkeypatch):
     monkeypatch.setattr(os, 'stat', count)
     reader.read((0, 0, 4, 4))
     assert asked.count(path) == 1
+
+
+@pytest.mark.parametrize('setting', [None, 'FALSE', 'EMPTY_DIR'])
+def test_files_beside_the_raster_are_found(tmp_path, monkeypatch, setting):
+    """Masks and world files belong to an image; folders are not listed."""
+    if setting is not None:
+        monkeypatch.setenv('GDAL_DISABLE_READDIR_ON_OPEN', setting)
+    path = tmp_path / 'a.png'
+    pixels = np.full((3, 4, 4), 9, np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        with rasterio.open(path, 'w', driver='PNG', count=3, height=4,
+                           width=4, dtype='uint8') as file:
+            file.write(pixels)
+    (tmp_path / 'a.pgw').write_text('2\n0\n0\n-2\n101\n199\n')
+    transform = RasterReader(path, 'hr_rgb').transform
+    # The user's own setting wins: EMPTY_DIR means to look for no such file.
+    assert transform.is_identity == (setting == 'EMPTY_DIR')
+    if setting is None:
+        assert (transform.a, transform.c, transform.f) == (2, 100, 200)

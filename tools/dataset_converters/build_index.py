@@ -1,11 +1,13 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
-"""Write the index of an archive of GeoTIFFs, for multi-sensor datasets.
+r"""Write the index of an archive of rasters or plain images.
 
-Example::
+Examples::
 
     python tools/dataset_converters/build_index.py data/archive \
         hr_rgb=aerial s2_l2a=sentinel2 s1_grd=sentinel1 \
         --label land_cover=labels
+    python tools/dataset_converters/build_index.py data/eurosat hr_rgb=images \
+        --list train=data/eurosat/train.txt --list val=data/eurosat/val.txt
 """
 
 import argparse
@@ -15,17 +17,18 @@ from mmskysense.datasets.index_builder import index_tiles
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:
-    """Parse NAME=FOLDER arguments."""
+    """Parse NAME=PATH arguments."""
     pairs = dict(text.split('=', 1) for text in texts if '=' in text)
     if len(pairs) != len(texts):
-        sys.exit(f'expected distinct NAME=FOLDER, found {" ".join(texts)}')
+        sys.exit(f'error: expected distinct NAME=PATH, found '
+                 f'{" ".join(texts)}')
     return pairs
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description='Write index.json for an archive of GeoTIFFs')
+        description='Write index.json for an archive of rasters or images')
     parser.add_argument('root', help='folder of the archive')
     parser.add_argument(
         'sensors',
@@ -42,6 +45,14 @@ def parse_args() -> argparse.Namespace:
         '--tile-pattern',
         help='regular expression whose first group is the tile, searched in '
         "the path within the sensor's folder (default: name without date)")
+    parser.add_argument(
+        '--list',
+        action='append',
+        default=[],
+        dest='lists',
+        metavar='SPLIT=FILE',
+        help="text file with one path a line, relative to a sensor's folder "
+        'or to ROOT; only listed files are indexed (repeat for more splits)')
     parser.add_argument(
         '--split', help="split of tiles whose path names none ('train')")
     parser.add_argument(
@@ -63,7 +74,8 @@ def main() -> None:
             tile_pattern=args.tile_pattern,
             split=args.split,
             check=not args.no_check,
-            output=args.out)
+            output=args.out,
+            lists=_pairs(args.lists))
     except (OSError, KeyError, ValueError) as error:
         sys.exit(f'error: {error}')
     print(path)
