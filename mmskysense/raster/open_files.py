@@ -32,8 +32,14 @@ _LOCAL_FILES = {'GDAL_DISABLE_READDIR_ON_OPEN': 'TRUE'}
 _INHERITED: list[OrderedDict] = []
 
 
-def _signature(path: str) -> tuple:
+def file_signature(path: str) -> tuple:
     """Identify the file's present content, so that a rewrite is noticed.
+
+    Args:
+        path: Any path that GDAL reads.
+
+    Returns:
+        Path, time of change and size; the path alone for a remote file.
 
     Raises:
         RasterContractError: Missing or empty.
@@ -80,7 +86,7 @@ def open_raster(path: str) -> rasterio.DatasetReader:
     Raises:
         RasterContractError: Missing, empty, or not a raster.
     """
-    key = _signature(path)
+    key = file_signature(path)
     handles = getattr(_LOCAL, 'handles', None)
     if handles is None or _LOCAL.pid != os.getpid():
         if handles is not None:

@@ -154,3 +154,38 @@ def test_looks_into_files_before_training(tmp_path, write_raster):
     (tmp_path / 'hr' / '0.tif').write_bytes(b'')
     with pytest.raises(RasterContractError, match='0 bytes'):
         MultiSensorTileDataset(data_root=root)
+
+
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.tif'])
+def test_plain_images_from_a_list(tmp_path, suffix, capfd):
+    """Class folders of images without georeference, for RGB alone."""
+    import cv2
+
+    from mmskysense.datasets.index_builder import index_tiles
+    rng = np.random.default_rng(0)
+    names = [f'{c}/{c}_{n}{suffix}' for c in 'ab' for n in range(3)]
+    for name in names:
+        (tmp_path / 'images' / name).parent.mkdir(
+            parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / 'images' / name),
+                    rng.integers(0, 255, (64, 64, 3), np.uint8))
+    (tmp_path / 'train.txt').write_text('\n'.join(names[:4]))
+    index_tiles(tmp_path, dict(hr_rgb='images'),
+                lists=dict(train=tmp_path / 'train.txt'))
+    dataset = MultiSensorTileDataset(
+        data_root=str(tmp_path), sensors=('hr_rgb', ), split='train',
+        check_files='open', pipeline=[
+            dict(type='LoadMultiSensorTile', sensors=('hr_rgb', ),
+                 cache_bytes=2**20),
+            dict(type='MultiCropViews', sizes=dict(hr_rgb=(64, 32))),
+            dict(type='RadiometricJitter'),
+            dict(type='PackPretrainInputs')])
+    assert len(dataset) == 4
+    for _ in range(2):
+        batch = pseudo_collate([dataset[n] for n in range(4)])
+    view = batch['inputs']['global'][0]['images']['hr_rgb']
+    assert [tuple(image.shape) for image in view] == [(1, 3, 64, 64)] * 4
+    assert batch['data_samples'][3].tile_id == 'b_0'
+    assert len(dataset.pipeline.transforms[0].cache) == 4
+    assert capfd.readouterr().err == ''

@@ -19,9 +19,13 @@ _FULL = 1 - 1e-4
 
 
 def _hat_integral(t: np.ndarray) -> np.ndarray:
-    """Integral of max(0, 1 - abs(s)) over s from minus infinity to t."""
-    t = np.clip(t, -1.0, 1.0)
-    return np.where(t < 0, 0.5 * (1 + t)**2, 1 - 0.5 * (1 - t)**2)
+    """Integral of max(0, 1 - abs(s)) over s from minus infinity to t.
+
+    Works in place: for small tiles the time goes into the number of calls.
+    """
+    np.maximum(t, -1.0, out=t)
+    np.minimum(t, 1.0, out=t)
+    return 0.5 + t - 0.5 * t * np.abs(t)
 
 
 def resampling_weights(length: int, start: float, stop: float,
@@ -39,19 +43,22 @@ def resampling_weights(length: int, start: float, stop: float,
         ``first`` on; and ``first``. Beyond the image its outermost pixels
         continue.
     """
-    edges = start + (stop - start) * np.arange(size + 1) / size
     footprint = (stop - start) / size
     first = int(np.floor(start - 0.5))
     last = int(np.ceil(stop - 0.5)) + 1
-    centres = np.arange(first, last) + 0.5
-    cumulative = _hat_integral(edges[:, None] - centres[None])
+    edges = np.arange(size + 1) * footprint + (start - first - 0.5)
+    cumulative = _hat_integral(
+        np.subtract.outer(edges, np.arange(last - first)))
+    # Hats add up to 1 everywhere, so the rows sum to 1.
     weights = (cumulative[1:] - cumulative[:-1]) / footprint
-    inner_first, inner_last = max(first, 0), min(last, length)
-    folded = weights[:, inner_first - first:inner_last - first].copy()
-    folded[:, 0] += weights[:, :inner_first - first].sum(axis=1)
-    folded[:, -1] += weights[:, inner_last - first:].sum(axis=1)
-    folded /= folded.sum(axis=1, keepdims=True)
-    return folded.astype(np.float32), inner_first
+    before, after = max(0, -first), max(0, last - length)
+    stop_column = last - first - after
+    if before:
+        weights[:, before] += weights[:, :before].sum(axis=1)
+    if after:
+        weights[:, stop_column - 1] += weights[:, stop_column:].sum(axis=1)
+    inside = weights[:, before:stop_column]
+    return inside.astype(np.float32), first + before
 
 
 def resample_box(images: np.ndarray, valid: np.ndarray,
@@ -77,14 +84,49 @@ def resample_box(images: np.ndarray, valid: np.ndarray,
     rows = slice(top, top + down.shape[1])
     columns = slice(left, left + across.shape[1])
     window, mask = images[..., rows, columns], valid[..., rows, columns]
-    w_down, w_across = torch.from_numpy(down), torch.from_numpy(across).T
     everything = bool(mask.all())
     if not everything:
         window = np.where(mask[:, None], window, np.float32(0))
-    source = torch.from_numpy(np.ascontiguousarray(window))
-    result = (w_down @ source @ w_across).numpy()
+    result = _weighted(down, window, across)
     if everything:
         return result, np.ones((len(images), size, size), dtype=bool)
-    seen = torch.from_numpy(mask.astype(np.float32))
-    whole = (w_down @ seen @ w_across).numpy() >= _FULL
+    seen = mask.astype(np.float32)
+    whole = _weighted(down, seen, across) >= _FULL
     return np.where(whole[:, None], result, np.float32(0)), whole
+
+
+def _weighted(down: np.ndarray, window: np.ndarray,
+              across: np.ndarray) -> np.ndarray:
+    """down @ window @ across.T for all leading axes of the window.
+
+    torch and not numpy: its threads keep to one in a data loader's worker.
+    """
+    source = torch.from_numpy(np.ascontiguousarray(window))
+    rows = torch.mm(
+        source.view(-1, source.shape[-1]), torch.from_numpy(across).T)
+    stack = rows.view(-1, source.shape[-2], len(across))
+    result = torch.matmul(torch.from_numpy(down), stack)
+    return result.view(*source.shape[:-2], len(down), len(across)).numpy()
+
+
+def nearest_box(labels: np.ndarray, box: tuple[float, float, float, float],
+                size: int) -> np.ndarray:
+    """Cut a box out of a label map, nearest neighbour.
+
+    Args:
+        labels: (H, W) class ids, on any grid of the same ground.
+        box: x0, y0, x1, y1 as fractions of the ground, y downwards.
+        size: Side of the result in pixels.
+
+    Returns:
+        (size, size) in the type of ``labels``: at each output pixel's centre
+        the label pixel that holds it.
+    """
+    height, width = labels.shape
+    x0, y0, x1, y1 = box
+    centres = (np.arange(size) + 0.5) / size
+    columns = ((x0 + centres * (x1 - x0)) * width).astype(int)
+    rows = ((y0 + centres * (y1 - y0)) * height).astype(int)
+    # Rounding at the box's far edge must not step over the map's.
+    return labels[np.minimum(rows, height - 1)[:, None],
+                  np.minimum(columns, width - 1)]

@@ -98,6 +98,9 @@ class MultiCropViews(BaseTransform):
 
     def _measured_box(self, scale: Sequence[float], results: dict) -> Box:
         """Draw boxes until one shows enough measured ground."""
+        if any(len(valid := results['valid'][name]) and valid[0].all()
+               for name in self.sizes):
+            return self.random_box(scale)
         best, best_fraction = None, -1.0
         for _ in range(10):
             box = self.random_box(scale)
