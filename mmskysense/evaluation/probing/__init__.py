@@ -1,7 +1,15 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """How good are frozen features?"""
 
+from .colour_maps import write_colour_maps
 from .confidence import bootstrap_interval
+from .config_sets import (
+    build_split,
+    find_dataset_config,
+    is_segmentation,
+    labelled_images,
+)
+from .dense import DenseOptions, probe_segmentation
 from .extraction import extract_features
 from .frozen_encoder import FEATURES, FrozenEncoder, build_encoder
 from .image_sets import (
@@ -17,9 +25,12 @@ from .record import installed_versions, write_record
 from .subsets import stratified_subset
 
 __all__ = [
-    'FEATURES', 'FrozenEncoder', 'ImageBatches', 'LabelledImages',
-    'LinearProbe', 'METHODS', 'ProbeOptions', 'bootstrap_interval',
-    'build_encoder', 'check_split', 'extract_features', 'installed_versions',
-    'judge_features', 'linear_probe', 'nearest_neighbour_scores',
-    'probe_images', 'read_image_list', 'stratified_subset', 'write_record'
+    'DenseOptions', 'FEATURES', 'FrozenEncoder', 'ImageBatches',
+    'LabelledImages', 'LinearProbe', 'METHODS', 'ProbeOptions',
+    'bootstrap_interval', 'build_encoder', 'build_split', 'check_split',
+    'extract_features', 'find_dataset_config', 'installed_versions',
+    'is_segmentation', 'judge_features', 'labelled_images', 'linear_probe',
+    'nearest_neighbour_scores', 'probe_images', 'probe_segmentation',
+    'read_image_list', 'stratified_subset', 'write_colour_maps',
+    'write_record'
 ]

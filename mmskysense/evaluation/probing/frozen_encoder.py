@@ -104,20 +104,39 @@ class FrozenEncoder(nn.Module):
             for handle in handles:
                 handle.remove()
 
-    def dense(self, images: Tensor) -> Tensor:
-        """The last, or the fused, map.
+    def dense(self, images: Tensor | Mapping[str, Tensor]) -> Tensor:
+        """A map of features: the last, the fused, or all stages.
 
         Args:
-            images: Normalised (N, C, H, W).
+            images: Normalised (N, C, H, W), or sensor -> (N, T, C, H, W).
+                Without fusion, maps are averaged over dates and put side by
+                side over sensors.
 
         Returns:
-            (N, D, h, w).
+            (N, D, h, w), at the finest of the maps that it is made of.
+
+        Raises:
+            ValueError: Features of blocks, or of stages of several sensors.
         """
         if self.features == 'fused':
             assert self.fusion is not None
-            maps = self.backbone({self.sensor: images[:, None]})
-            return self.fusion({self.sensor: maps[self.sensor][-1]})
-        return self.backbone(images)[-1]
+            if isinstance(images, Tensor):
+                images = {self.sensor: images[:, None]}
+            maps = self.backbone(images)
+            return self.fusion({s: levels[-1] for s, levels in maps.items()})
+        if self.features == 'last':
+            if isinstance(images, Tensor):
+                return self.backbone(images)[-1]
+            return _side_by_side([levels[-1].mean(1) for levels in
+                                  self.backbone(images).values()])
+        if self.features == 'blocks' or not isinstance(images, Tensor):
+            raise ValueError(f"features='{self.features}' have no map here; "
+                             "use 'last', 'fused', or 'stages' of one sensor")
+        with self._listening() as heard:
+            self.backbone(images)
+        return _side_by_side([
+            F.layer_norm(tokens, tokens.shape[-1:]).permute(0, 3, 1, 2)
+            for tokens in heard.values()])
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Pooled features by name: means over places.
@@ -209,6 +228,16 @@ def build_encoder(config: Mapping[str, Any],
            and 'MultiSensorDataPreprocessor' in str(statistics.get('type'))})
     return FrozenEncoder(encoder, features, blocks, sensor,
                          fusion), preprocessor
+
+
+def _side_by_side(maps: Sequence[Tensor]) -> Tensor:
+    """Maps (N, D_i, h_i, w_i) joined on the finest of their grids."""
+    height, width = max(tuple(level.shape[-2:]) for level in maps)
+    return torch.cat([
+        F.interpolate(level, (height, width), mode='bilinear',
+                      align_corners=False)
+        if level.shape[-2:] != (height, width) else level for level in maps
+    ], dim=1)
 
 
 def _find_backbone(config: Mapping[str, Any]

@@ -140,8 +140,9 @@ class ImageBatches:
     def __iter__(self) -> Iterator[Tensor]:
         """Yield float32 (B, C, H, W) on the CPU, normalised."""
         starts = range(0, len(self.images), self.batch_size)
-        bar = tqdm(starts, desc=self.progress, unit='batch',
-                   disable=not self.progress, leave=False)
+        # disable=None: no bar in a log file.
+        bar = tqdm(starts, desc=self.progress, unit='batch', leave=False,
+                   disable=None if self.progress else True)
         for number, start in enumerate(bar):
             if number < len(self._kept):
                 yield self._kept[number]

@@ -90,8 +90,11 @@ def judge_features(train: Tensor,
             options.temperature)
         return scores.argmax(1).numpy() == truth, dict(
             k=min(options.k, len(train)), temperature=options.temperature)
-    found = linear_probe(train.numpy(), labels, test.numpy(), seed=seed)
-    return found.predictions == truth, dict(
+    if not bool(torch.isfinite(test).all()):
+        raise ValueError('a test feature is not finite: the encoder has '
+                         'diverged, or its input holds NaN')
+    found = linear_probe(train.numpy(), labels, seed=seed)
+    return found.predict(test.numpy()) == truth, dict(
         strength=found.strength, validation_top1=found.validation_top1)
 
 

@@ -1,0 +1,70 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Dense features as colours, beside the images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmskysense.sensors import Sensor
+from mmskysense.visualization.feature_colours import (
+    principal_colours,
+    resize_nearest,
+)
+from mmskysense.visualization.quick_look import stretch
+
+from .frozen_encoder import FrozenEncoder
+
+
+@torch.inference_mode()
+def write_colour_maps(encoder: FrozenEncoder,
+                      batches: Iterable[Tensor],
+                      sensor: Sensor,
+                      out: str | os.PathLike,
+                      device: str = 'cpu',
+                      side: int = 192) -> Path:
+    """Write a PNG with a column for each image: picture, features.
+
+    Equal colours mean similar features in all images: the components are
+    those of all maps together, see :func:`principal_colours`.
+
+    Args:
+        encoder: Its :meth:`FrozenEncoder.dense` is shown.
+        batches: Normalised images (B, C, H, W) of one size; 2 to some tens.
+        sensor: Of the images, for its display bands.
+        out: PNG to write.
+        device: Where the encoder runs.
+        side: Height and width of a picture in pixels.
+
+    Returns:
+        Path of the PNG.
+    """
+    from PIL import Image
+    images = torch.cat(list(batches))
+    encoder.eval().to(device)
+    colours = principal_colours(encoder.dense(images.to(device)).float()
+                                .cpu())
+    names = sensor.default_bands or sensor.band_names[:3]
+    bands = [sensor.band_index(name) for name in names]
+    columns = []
+    for image, colour in zip(images, colours, strict=True):
+        pixels = image[bands].permute(1, 2, 0).numpy()
+        picture = stretch(pixels, np.ones(pixels.shape[:2], bool))
+        columns.append(np.concatenate([
+            resize_nearest(picture, (side, side)),
+            resize_nearest(colour, (side, side))]))
+    path = Path(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f'{path.name}.{os.getpid()}.part')
+    try:
+        Image.fromarray(np.concatenate(columns, axis=1)).save(
+            aside, format='PNG')
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return path
