@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -33,7 +34,8 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
       padding), and ``valid_dates``, sensor -> bool (T,), True where the date
       has a measured pixel;
     - views, by :class:`PackPretrainInputs`: ``inputs`` = dict(global=
-      :class:`ViewBatch`, local=:class:`ViewBatch` or None).
+      :class:`ViewBatch`, local=:class:`ViewBatch` or None), with the labels
+      and locations that were packed.
 
     Pixels that were not measured, NaN included, become 0, the sensor's mean.
     Images are padded at the right and bottom with 0 after normalisation.
@@ -311,7 +313,7 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
             name: self.normalize(image, self._known(name), raw.valid[name])
             for name, image in raw.images.items()
         }
-        return ViewBatch(images, raw.valid, raw.dates, raw.boxes, raw.flips)
+        return replace(raw, images=images)
 
 
 def _pick(view: Mapping[str, Any], n: int) -> dict:

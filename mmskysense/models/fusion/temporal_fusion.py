@@ -115,7 +115,9 @@ class MultiModalTemporalFusion(BaseModule):
     def forward(self,
                 features: Mapping[str, Tensor],
                 dates: Mapping[str, Tensor] | None = None,
-                valid: Mapping[str, Tensor] | None = None) -> Tensor:
+                valid: Mapping[str, Tensor] | None = None,
+                return_measured: bool = False
+                ) -> Tensor | tuple[Tensor, Tensor]:
         """Fuse.
 
         Args:
@@ -128,15 +130,18 @@ class MultiModalTemporalFusion(BaseModule):
                 or bool (N, T, H, W) by place or by pixel (a place is valid
                 if any of its pixels is). A sensor left out is valid
                 everywhere.
+            return_measured: Also return where anything was measured.
 
         Returns:
-            (N, embed_dims, h, w) on the common grid.
+            (N, embed_dims, h, w) on the common grid; if asked for, also bool
+            (N, h, w), False where no sensor measured anything at any date.
 
         Raises:
             ValueError: No sensor, an unknown one, or shapes that do not fit.
         """
         present = self._check(features, dates, valid)
-        size = self._grid_size(features, present)
+        height, width = features[self.grid_sensor(features)].shape[-2:]
+        size = (int(height), int(width))
         tokens, masks = [], []
         for sensor in present:
             day = (dates or {}).get(sensor)
@@ -157,8 +162,12 @@ class MultiModalTemporalFusion(BaseModule):
                 x = checkpoint(layer, x, mask, last, use_reentrant=False)
             else:
                 x = layer(x, mask, last)
-        fused = self.norm(x[:, 0])
-        return fused.unflatten(0, (-1, *size)).permute(0, 3, 1, 2)
+        fused = self.norm(x[:, 0]).unflatten(
+            0, (-1, *size)).permute(0, 3, 1, 2)
+        if not return_measured:
+            return fused
+        measured = torch.cat(masks, dim=1).any(1)
+        return fused, measured.unflatten(0, (-1, *size))
 
     def _tokens(self, sensor: str, maps: Tensor, day: Tensor | None,
                 valid: Tensor | None,
@@ -192,16 +201,20 @@ class MultiModalTemporalFusion(BaseModule):
             0, (batch, num_dates)).permute(0, 2, 3, 1)
         return x.flatten(0, 2), mask.flatten(0, 2)
 
-    def _grid_size(self, features: Mapping[str, Tensor],
-                   present: Sequence[str]) -> tuple[int, int]:
-        """Height and width of the common grid."""
+    def grid_sensor(self, features: Mapping[str, Tensor]) -> str:
+        """The sensor whose grid is the result's.
+
+        Args:
+            features: As for :meth:`forward`, with at least one sensor that
+                is not empty.
+        """
+        present = [sensor for sensor in self.sensors
+                   if sensor in features and features[sensor].numel()]
         if self.grid in present:
-            height, width = features[self.grid].shape[-2:]
-        else:
-            height, width = max(
-                (features[sensor].shape[-2:] for sensor in present),
-                key=lambda size: size[0] * size[1])
-        return int(height), int(width)
+            return self.grid
+        # The first of the finest ones.
+        return max(present, key=lambda sensor: features[sensor].shape[-2]
+                   * features[sensor].shape[-1])
 
     def _check(self, features: Mapping[str, Tensor],
                dates: Mapping[str, Tensor] | None,

@@ -1,8 +1,17 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Pre-training: student, teacher, and what they must agree on."""
 
+from .class_names import (
+    ClassTable,
+    one_hot_table,
+    read_class_table,
+    write_class_table,
+)
+from .image_contrast import ImageContrast
+from .image_text_alignment import ImageTextAlignment
 from .koleo import koleo_loss
-from .mgcl import ImageContrast
+from .object_contrast import ObjectContrast
+from .pixel_contrast import PixelContrast
 from .pretrainer import SkySenseV2Pretrainer
 from .projection_head import ProjectionHead
 from .qsacl import QSACLHead
@@ -11,7 +20,9 @@ from .self_distillation import self_distillation
 from .sinkhorn import sinkhorn_knopp
 
 __all__ = [
-    'ImageContrast', 'ProjectionHead', 'QSACLHead', 'QueryDecoder',
-    'SkySenseV2Pretrainer', 'koleo_loss', 'self_distillation',
-    'sinkhorn_knopp'
+    'ClassTable', 'ImageContrast', 'ImageTextAlignment', 'ObjectContrast',
+    'PixelContrast', 'ProjectionHead', 'QSACLHead', 'QueryDecoder',
+    'SkySenseV2Pretrainer', 'koleo_loss', 'one_hot_table',
+    'read_class_table', 'self_distillation', 'sinkhorn_knopp',
+    'write_class_table'
 ]

@@ -3,7 +3,6 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,43 +13,28 @@ from torch import Tensor, nn
 from mmskysense.registry import MODELS
 from mmskysense.structures import ViewBatch
 
-from ..fusion.masked_resize import place_validity
-from .koleo import koleo_loss
-from .mgcl import FUSED
+from . import terms
+from .encoded_views import EncodedViews, encode_views
 
-_TERMS = ('qsacl', 'image', 'koleo')
-
-
-@dataclass
-class EncodedViews:
-    """What a branch makes of views of one kind.
-
-    Args:
-        fused: Fused maps (V * N, D, h, w).
-        pooled: Source (``'fused'`` or a sensor) -> features (V, N, C).
-        seen: Source -> bool (V, N), whether it measured anything;
-            ``'fused'``: whether any sensor did.
-    """
-
-    fused: Tensor
-    pooled: dict[str, Tensor]
-    seen: dict[str, Tensor]
+#: The default weights. The paper does not publish its a, b, c: ours.
+_WEIGHTS = dict(qsacl=1.0, image=1.0, pixel=1.0, object=1.0, text=1.0,
+                koleo=0.1)
+_SELF_SUPERVISED = ('qsacl_head', 'image_head', 'pixel_head', 'object_head')
 
 
 @MODELS.register_module()
 class SkySenseV2Pretrainer(BaseModel):
     """Student and EMA teacher; the loss of spec section 3.
 
-    L = w_qsacl L_QSACL + w_image L_MGCL(image) + w_koleo KoLeo. Of the
-    paper's L = a L_MGCL + b L_ITA + c L_QSACL the pixel and object levels of
-    MGCL and ITA are not in it yet. The paper does not publish a, b and c;
-    KoLeo is ours. A view in which no sensor measured anything has no weight
-    in any term.
+    L = a L_MGCL + b L_ITA + c L_QSACL, with L_MGCL at the image, pixel and
+    object level; a term is there if its head is. The paper does not publish
+    a, b and c; KoLeo is ours. A view in which no sensor measured anything
+    has no weight in any term.
 
     Encoder, fusion, queries, decoder and heads all have a teacher's copy
-    without gradients; the teacher encodes global and local views and is
-    never in training mode. :class:`QSACLHook` moves it and sets
-    ``teacher_temperature`` and ``loss_weights``; nothing else does.
+    without gradients; the teacher encodes global views, and local ones for
+    QSACL, and is never in training mode. :class:`QSACLHook` moves it and
+    sets ``teacher_temperature`` and ``loss_weights``; nothing else does.
 
     Args:
         backbone: Config of :class:`SkySenseV2`; it must return the last
@@ -58,8 +42,16 @@ class SkySenseV2Pretrainer(BaseModel):
             that no loss reaches.
         fusion: Config of :class:`MultiModalTemporalFusion`.
         qsacl_head: Config of :class:`QSACLHead`.
-        image_head: Config of :class:`ImageContrast`, or None without it.
-        loss_weights: Weights of ``qsacl``, ``image`` and ``koleo``.
+        image_head: Config of :class:`ImageContrast`.
+        pixel_head: Config of :class:`PixelContrast`.
+        object_head: Config of :class:`ObjectContrast`.
+        text_head: Config of :class:`ImageTextAlignment`; views need labels.
+            Of these five any may be None, but not all of the first four.
+        geo_context: Config of :class:`GeoContextPrototypes`, or None.
+        loss_weights: Weights of ``qsacl``, ``image``, ``pixel``, ``object``,
+            ``text`` (all 1) and ``koleo`` (0.1).
+        max_places: Places (and dates) drawn from each view for the pixel
+            and the object level.
         teacher_temperature: Until a hook sets another.
         data_preprocessor: Config of :class:`MultiSensorDataPreprocessor`.
         init_cfg: mmengine's initialisation config.
@@ -75,33 +67,45 @@ class SkySenseV2Pretrainer(BaseModel):
     def __init__(self,
                  backbone: dict[str, Any],
                  fusion: dict[str, Any],
-                 qsacl_head: dict[str, Any],
+                 qsacl_head: dict[str, Any] | None = None,
                  image_head: dict[str, Any] | None = None,
+                 pixel_head: dict[str, Any] | None = None,
+                 object_head: dict[str, Any] | None = None,
+                 text_head: dict[str, Any] | None = None,
+                 geo_context: dict[str, Any] | None = None,
                  loss_weights: Mapping[str, float] | None = None,
+                 max_places: int = 64,
                  teacher_temperature: float = 0.04,
                  data_preprocessor: dict | nn.Module | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        weights = dict(qsacl=1.0, image=1.0, koleo=0.1)
-        unknown = sorted(set(loss_weights or {}) - set(_TERMS))
+        unknown = sorted(set(loss_weights or {}) - set(_WEIGHTS))
         if unknown:
             raise ValueError(f'loss_weights has {unknown}, expected some of '
-                             f'{_TERMS}')
-        weights.update(loss_weights or {})
-        self.loss_weights = weights
+                             f'{tuple(_WEIGHTS)}')
+        if max_places < 1:
+            raise ValueError(f'max_places={max_places}: expected at least 1')
+        self.loss_weights = {**_WEIGHTS, **(loss_weights or {})}
+        self.max_places = max_places
         self.teacher_temperature = teacher_temperature
         self.collect_statistics = False
         self.statistics: dict[str, Tensor] = {}
-        parts = dict(
-            backbone=MODELS.build(backbone),
-            fusion=MODELS.build(fusion),
-            qsacl_head=MODELS.build(qsacl_head))
-        if image_head is not None:
-            parts['image_head'] = MODELS.build(image_head)
-        self.student = nn.ModuleDict(parts)
-        if tuple(getattr(parts['backbone'], 'out_indices', (3, ))) != (3, ):
+        configs = dict(
+            backbone=backbone, fusion=fusion, qsacl_head=qsacl_head,
+            image_head=image_head, pixel_head=pixel_head,
+            object_head=object_head, text_head=text_head,
+            geo_context=geo_context)
+        if not any(configs[name] for name in _SELF_SUPERVISED):
+            raise ValueError('pre-training without any of '
+                             f'{_SELF_SUPERVISED}: set at least one of them')
+        self.student = nn.ModuleDict({
+            name: MODELS.build(config) for name, config in configs.items()
+            if config is not None
+        })
+        out_indices = getattr(self.student['backbone'], 'out_indices', (3, ))
+        if tuple(out_indices) != (3, ):
             raise ValueError(
-                f"backbone.out_indices={parts['backbone'].out_indices}: "
+                f'backbone.out_indices={out_indices}: '
                 'pre-training uses the last stage alone, set it to (3, )')
         self.teacher = deepcopy(self.student)
         self.teacher.requires_grad_(False)
@@ -146,12 +150,14 @@ class SkySenseV2Pretrainer(BaseModel):
             inputs: For ``'loss'``: dict(global=ViewBatch, local=ViewBatch).
                 Otherwise sensor -> float32 (N, T, C, H, W), normalised.
             data_samples: For features: with the meta information ``dates``
-                and ``valid_dates`` (sensor -> (T,)) of the preprocessor.
+                and ``valid_dates`` (sensor -> (T,)) of the preprocessor,
+                and ``location`` (longitude, latitude) for geo-context.
             mode: ``'loss'``, ``'tensor'`` or ``'predict'``.
 
         Returns:
-            ``'loss'``: scalars ``loss_qsacl``, ``loss_image`` and
-            ``loss_koleo``, weighted. ``'tensor'``: the teacher's
+            ``'loss'``: scalars, weighted, of the heads that there are:
+            ``loss_qsacl``, ``loss_image``, ``loss_pixel``, ``loss_object``,
+            ``loss_text``; and ``loss_koleo``. ``'tensor'``: the teacher's
             ``sensors`` (sensor -> (N, T, C, h, w)) and ``fused``
             (N, D, h, w). ``'predict'``: a data sample for each tile with
             ``feature`` (D,), the teacher's mean fused feature.
@@ -176,64 +182,79 @@ class SkySenseV2Pretrainer(BaseModel):
 
     def loss(self, inputs: Mapping[str, ViewBatch]) -> dict[str, Tensor]:
         """See :meth:`forward`."""
-        views: dict[str, ViewBatch] = {}
-        for kind in ('global', 'local'):
-            if inputs.get(kind) is None:
-                raise ValueError(
-                    f'pre-training needs global and local views, found no '
-                    f'{kind} ones; set {kind}_views of MultiCropViews to at '
-                    'least 1')
-            views[kind] = inputs[kind]
-        student = {k: self.encode(self.student, v) for k, v in views.items()}
+        views = self._views(inputs)
+        heads, temperature = self.student, self.teacher_temperature
+        student = {k: self.encode(heads, v) for k, v in views.items()}
         with torch.no_grad():
-            teacher = {
-                kind: self.encode(self.teacher, batch)
-                for kind, batch in views.items()
-            }
-        head, temperature = self.student['qsacl_head'], \
-            self.teacher_temperature
-        logits, attention = {}, None
-        for kind, batch in views.items():
-            shape = (batch.num_views, batch.batch_size)
-            wanted = self.collect_statistics and kind == 'global'
-            z, weights = head(student[kind].fused, wanted)
-            attention = weights if wanted else attention
-            with torch.no_grad():
-                target, _ = self.teacher['qsacl_head'](teacher[kind].fused)
-            logits[kind] = (z.unflatten(0, shape),
-                            target.unflatten(0, shape))
-        losses = dict(loss_qsacl=head.loss(
-            logits['global'][0], logits['local'][0], logits['global'][1],
-            logits['local'][1], temperature, student['global'].seen[FUSED],
-            student['local'].seen[FUSED]))
-        if 'image_head' in self.student:
-            losses['loss_image'] = self._image_loss(student, teacher)
-        losses['loss_koleo'] = torch.stack([
-            koleo_loss(view, measured) for view, measured in zip(
-                student['global'].pooled[FUSED],
-                student['global'].seen[FUSED], strict=True)
-        ]).mean()
+            # Only QSACL asks the teacher about local views.
+            teacher = {k: self.encode(self.teacher, v)
+                       for k, v in views.items()
+                       if k == 'global' or 'qsacl_head' in heads}
+        losses: dict[str, Tensor] = {}
+        queries = None
+        if 'qsacl_head' in heads:
+            queries = terms.query_outputs(
+                heads['qsacl_head'], self.teacher['qsacl_head'], student,
+                teacher, self.collect_statistics)
+            losses['loss_qsacl'] = terms.qsacl_term(
+                heads['qsacl_head'], queries, student, temperature)
+        if 'image_head' in heads:
+            losses['loss_image'] = terms.image_term(
+                heads['image_head'], self.teacher['image_head'], student,
+                teacher, temperature)
+        if 'pixel_head' in heads or 'object_head' in heads:
+            places = terms.places_of_sources(student, teacher,
+                                             self.max_places)
+            for level in ('pixel', 'object'):
+                name = f'{level}_head'
+                if name in heads:
+                    losses[f'loss_{level}'] = heads[name].loss(
+                        self.teacher[name], places, temperature)
+        if 'text_head' in heads:
+            losses['loss_text'] = terms.text_term(heads['text_head'],
+                                                  student, views)
+        losses['loss_koleo'] = terms.koleo_term(student)
         if self.collect_statistics:
-            self.statistics = head.statistics(logits['global'][1],
-                                              temperature, attention,
-                                              student['global'].seen[FUSED])
-            self.statistics['feature_spread'] = _spread(
-                teacher['global'].pooled[FUSED])
+            self._collect(queries, student, teacher)
+        if 'geo_context' in heads and self.training:
+            terms.move_prototypes(heads['geo_context'], teacher, views)
         return {
             name: value * self.loss_weights[name.removeprefix('loss_')]
             for name, value in losses.items()
         }
 
-    def _image_loss(self, student: Mapping[str, EncodedViews],
-                    teacher: Mapping[str, EncodedViews]) -> Tensor:
-        """Image-level MGCL."""
-        head = self.student['image_head']
-        with torch.no_grad():
-            target = self.teacher['image_head'](teacher['global'].pooled)
-        return head.loss(
-            head(student['global'].pooled), target,
-            self.teacher_temperature, head(student['local'].pooled),
-            student['global'].seen, student['local'].seen)
+    def _views(self, inputs: Mapping[str, ViewBatch | None]
+               ) -> dict[str, ViewBatch]:
+        """The kinds of view that the batch has; refuse one that is needed."""
+        needed = {'global', 'local'} if 'qsacl_head' in self.student \
+            else {'global'}
+        views: dict[str, ViewBatch] = {}
+        for kind in ('global', 'local'):
+            batch = inputs.get(kind)
+            if batch is not None:
+                views[kind] = batch
+            elif kind in needed:
+                raise ValueError(
+                    f'pre-training needs {" and ".join(sorted(needed))} '
+                    f'views, found no {kind} ones; set {kind}_views of '
+                    'MultiCropViews to at least 1')
+            if batch is not None and getattr(batch, 'labels', None) is None \
+                    and 'text_head' in self.student:
+                raise ValueError(
+                    f'text_head needs labels, {kind} views have none; set '
+                    'label_sizes of MultiCropViews and the label key of the '
+                    'loading step, or take text_head out')
+        return views
+
+    def _collect(self, queries: terms.QueryOutputs | None,
+                 student: Mapping[str, EncodedViews],
+                 teacher: Mapping[str, EncodedViews]) -> None:
+        """Fill ``statistics``."""
+        self.statistics = dict(feature_spread=terms.feature_spread(teacher))
+        if queries is not None:
+            self.statistics.update(self.student['qsacl_head'].statistics(
+                queries.teacher['global'], self.teacher_temperature,
+                queries.attention, student['global'].seen[terms.FUSED]))
 
     def encode(self, branch: nn.ModuleDict, views: ViewBatch) -> EncodedViews:
         """All views of one kind through encoder and fusion, at once.
@@ -242,22 +263,7 @@ class SkySenseV2Pretrainer(BaseModel):
             branch: ``student`` or ``teacher``.
             views: V views of N tiles.
         """
-        shape = (views.num_views, views.batch_size)
-        images = {s: x.flatten(0, 1) for s, x in views.images.items()
-                  if x.numel()}
-        valid = {s: views.valid[s].flatten(0, 1) for s in images}
-        dates = {s: views.dates[s].flatten(0, 1) for s in images}
-        maps = {s: levels[-1] for s, levels in
-                branch['backbone'](images).items()}
-        fused = branch['fusion'](maps, dates, valid)
-        pooled = {FUSED: fused.mean((2, 3)).unflatten(0, shape)}
-        seen = {}
-        for sensor, level in maps.items():
-            mean, any_valid = _masked_mean(level, valid[sensor])
-            pooled[sensor] = mean.unflatten(0, shape)
-            seen[sensor] = any_valid.unflatten(0, shape)
-        seen[FUSED] = torch.stack(list(seen.values())).any(0)
-        return EncodedViews(fused, pooled, seen)
+        return encode_views(branch, views)
 
     def _features(
         self, inputs: Mapping[str, Tensor],
@@ -278,28 +284,12 @@ class SkySenseV2Pretrainer(BaseModel):
                     for sensor, level in maps.items()
                 })
         fused = self.teacher['fusion'](maps, dates, valid)
+        if 'geo_context' in self.teacher:
+            locations = None
+            if data_samples:
+                locations = torch.stack([
+                    torch.as_tensor(sample.metainfo.get(
+                        'location', (float('nan'), float('nan'))))
+                    for sample in data_samples]).to(fused.device)
+            fused = self.teacher['geo_context'](fused, locations)
         return dict(sensors=maps, fused=fused)
-
-
-def _masked_mean(maps: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean over measured dates and places.
-
-    Args:
-        maps: (B, T, C, h, w).
-        valid: bool (B, T, H, W), pixels.
-
-    Returns:
-        Features (B, C), 0 where nothing was measured, and bool (B,).
-    """
-    place = place_validity(valid.flatten(0, 1), tuple(maps.shape[-2:]))
-    weight = place.unflatten(0, valid.shape[:2]).to(maps.dtype)
-    total = weight.sum((1, 2, 3))
-    mean = torch.einsum('bthw,btchw->bc', weight, maps)
-    return mean / total.clamp(min=1)[:, None], total > 0
-
-
-def _spread(features: Tensor) -> Tensor:
-    """Deviation over tiles of unit features (V, N, D), times sqrt(D)."""
-    unit = nn.functional.normalize(features.detach().float(), dim=-1)
-    deviation = unit.flatten(0, 1).std(0, unbiased=False).mean()
-    return deviation * features.shape[-1]**0.5

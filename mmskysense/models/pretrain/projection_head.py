@@ -63,11 +63,17 @@ class ProjectionHead(BaseModule):
         self._is_init = True
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features (..., in_channels) to logits (..., K), float32."""
-        x = self.mlp(x).float()
+        """Features (..., in_channels) to logits (..., K), float32.
+
+        In a head of float64 (gradient checks) the logits are float64.
+        """
+        x = self.mlp(x)
+        precise = torch.promote_types(x.dtype, torch.float32)
+        x = x.to(precise)
         with torch.autocast(x.device.type, enabled=False):
             x = F.normalize(x, dim=-1, eps=_TINY)
-            weight = F.normalize(self.prototypes.float(), dim=-1, eps=_TINY)
+            weight = F.normalize(self.prototypes.to(precise), dim=-1,
+                                 eps=_TINY)
             if self.prototypes_frozen:
                 weight = weight.detach() + 0.0 * weight
             return F.linear(x, weight)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmskysense.registry import MODELS
 
+from ..across_processes import weighted_mean
 from .projection_head import ProjectionHead
 from .query_decoder import QueryDecoder
 from .self_distillation import self_distillation
@@ -134,7 +135,8 @@ class QSACLHead(BaseModule):
             weight_local: Optional, bool (V_l, N).
 
         Returns:
-            Scalar, at least 0; 0 where no pair has weight.
+            Scalar, at least 0; 0 where no pair has weight. The mean over
+            processes is the value of the joined batch.
 
         Raises:
             ValueError: Student and teacher differ in shape.
@@ -156,8 +158,6 @@ class QSACLHead(BaseModule):
             student_global, target_local, self.student_temperature).mean(-1)
         to_global = self_distillation(
             student_local, target_global, self.student_temperature).mean(-1)
-        if weight_global is None and weight_local is None:
-            return 0.5 * (to_local.mean() + to_global.mean())
         if weight_global is None:
             weight_global = torch.ones_like(to_local[:, 0])
         if weight_local is None:
@@ -165,7 +165,7 @@ class QSACLHead(BaseModule):
         pair = (weight_global[:, None] * weight_local).to(to_local)
         total = (to_local * pair).sum() + (
             to_global * pair.transpose(0, 1)).sum()
-        return 0.5 * total / pair.sum().clamp(min=1.0)
+        return 0.5 * weighted_mean(total, pair.sum())
 
     @torch.no_grad()
     def statistics(self, teacher: Tensor, temperature: float,

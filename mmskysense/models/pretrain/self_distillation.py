@@ -20,7 +20,8 @@ def self_distillation(student_logits: Tensor,
         temperature: The student's, positive.
 
     Returns:
-        float32 (S, T, ...), one value for each pair of views.
+        float32 (float64 for such logits), (S, T, ...), one value for each
+        pair of views.
 
     Example:
         >>> import torch
@@ -36,7 +37,9 @@ def self_distillation(student_logits: Tensor,
             'student and teacher must agree but for the number of views, '
             f'found {tuple(student_logits.shape)} and '
             f'{tuple(teacher_assignment.shape)}')
-    log_probability = (student_logits.float() / temperature).log_softmax(-1)
+    precise = torch.promote_types(student_logits.dtype, torch.float32)
+    log_probability = (student_logits.to(precise) /
+                       temperature).log_softmax(-1)
     with torch.autocast(student_logits.device.type, enabled=False):
         return -torch.einsum('s...k,t...k->st...', log_probability,
-                             teacher_assignment.detach().float())
+                             teacher_assignment.detach().to(precise))

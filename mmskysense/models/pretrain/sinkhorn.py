@@ -2,23 +2,20 @@
 """Sinkhorn-Knopp centring of the teacher's assignments."""
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
+
+from ..across_processes import max_over_processes, sum_over_processes
 
 # Below exp(-2 / 0.03), the smallest mass that cosines can give.
 _TINY = 1e-30
-
-
-def _sum_over_processes(x: Tensor) -> Tensor:
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(x)
-    return x
 
 
 @torch.no_grad()
 def sinkhorn_knopp(logits: Tensor,
                    temperature: float,
                    iterations: int = 3,
-                   weight: Tensor | None = None) -> Tensor:
+                   weight: Tensor | None = None,
+                   joined: bool = True) -> Tensor:
     """Teacher's assignments that use all prototypes equally over the batch.
 
     Alternates between giving each prototype the same share of the batch and
@@ -33,6 +30,8 @@ def sinkhorn_knopp(logits: Tensor,
         iterations: Rounds of normalisation, at least 1.
         weight: Optional, (..., N) in [0, 1]; samples of weight 0 take no
             part, and their rows of the result are 0.
+        joined: Whether the samples of all processes are one problem; False
+            for problems that end within a tile.
 
     Returns:
         float32 of the shape of ``logits``, without gradient: rows sum to 1.
@@ -48,15 +47,17 @@ def sinkhorn_knopp(logits: Tensor,
     # The same shift for all samples of a problem cancels; it keeps exp in
     # range. Every process needs the same one.
     shift = scaled.amax(dim=(-2, -1), keepdim=True)
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(shift, op=distributed.ReduceOp.MAX)
+    if joined:
+        shift = max_over_processes(shift)
     mass = (scaled - shift).exp()
     if weight is not None:
         mass = mass * weight[..., None].to(mass)
     present = torch.ones_like(mass[..., :1]) if weight is None \
         else weight[..., None].to(mass)
     for _ in range(iterations):
-        column = _sum_over_processes(mass.sum(dim=-2, keepdim=True))
+        column = mass.sum(dim=-2, keepdim=True)
+        if joined:
+            column = sum_over_processes(column)
         mass = mass / column.clamp(min=_TINY)
         row = mass.sum(dim=-1, keepdim=True)
         mass = mass / row.clamp(min=_TINY) * present
