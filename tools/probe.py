@@ -116,7 +116,10 @@ def check_arguments(args: argparse.Namespace) -> None:
                 raise ValueError(f'--{name.replace("_", "-")} is missing: '
                                  'give class folders with two lists, or '
                                  '--dataset')
-    elif args.train_list or args.test_list:
+    if args.maps and args.blocks is not None:
+        raise ValueError('--maps shows the last map or all stages: leave '
+                         '--blocks out')
+    if args.dataset and (args.train_list or args.test_list):
         raise ValueError('--dataset has its own lists: leave --train-list '
                          'and --test-list out')
 

@@ -1,6 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Hooks."""
 
+from .probing_hook import ProbingHook
 from .qsacl_hook import QSACLHook
 
-__all__ = ['QSACLHook']
+__all__ = ['ProbingHook', 'QSACLHook']

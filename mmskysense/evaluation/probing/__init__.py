@@ -11,7 +11,7 @@ from .config_sets import (
 )
 from .dense import DenseOptions, probe_segmentation
 from .extraction import extract_features
-from .frozen_encoder import FEATURES, FrozenEncoder, build_encoder
+from .feature_encoder import FEATURES, FeatureEncoder, build_encoder
 from .image_sets import (
     ImageBatches,
     LabelledImages,
@@ -25,7 +25,7 @@ from .record import installed_versions, write_record
 from .subsets import stratified_subset
 
 __all__ = [
-    'DenseOptions', 'FEATURES', 'FrozenEncoder', 'ImageBatches',
+    'DenseOptions', 'FEATURES', 'FeatureEncoder', 'ImageBatches',
     'LabelledImages', 'LinearProbe', 'METHODS', 'ProbeOptions',
     'bootstrap_interval', 'build_encoder', 'build_split', 'check_split',
     'extract_features', 'find_dataset_config', 'installed_versions',

@@ -18,11 +18,11 @@ from mmskysense.visualization.feature_colours import (
 )
 from mmskysense.visualization.quick_look import stretch
 
-from .frozen_encoder import FrozenEncoder
+from .feature_encoder import FeatureEncoder
 
 
 @torch.inference_mode()
-def write_colour_maps(encoder: FrozenEncoder,
+def write_colour_maps(encoder: FeatureEncoder,
                       batches: Iterable[Tensor],
                       sensor: Sensor,
                       out: str | os.PathLike,
@@ -34,7 +34,7 @@ def write_colour_maps(encoder: FrozenEncoder,
     those of all maps together, see :func:`principal_colours`.
 
     Args:
-        encoder: Its :meth:`FrozenEncoder.dense` is shown.
+        encoder: Its :meth:`FeatureEncoder.dense` is shown.
         batches: Normalised images (B, C, H, W) of one size; 2 to some tens.
         sensor: Of the images, for its display bands.
         out: PNG to write.

@@ -130,9 +130,9 @@ def labelled_images(config: Mapping[str, Any], split: str) -> LabelledImages:
             f'{split}_dataloader.dataset ({type(dataset).__name__}) gives no '
             'img_path with gt_label; probing needs a classification or a '
             'segmentation set')
-    load: dict[str, Any] = next((step for step in
-                 dataset_part(config, split).get('pipeline') or []
-                 if str(step.get('type', '')).endswith('LoadGeoTIFF')), {})
+    load: Mapping[str, Any] = next(
+        (step for step in dataset_part(config, split).get('pipeline') or []
+         if str(step.get('type', '')).endswith('LoadGeoTIFF')), {})
     return LabelledImages(
         tuple(sample['img_path'] for sample in samples),
         np.array([int(sample['gt_label']) for sample in samples], np.int64),

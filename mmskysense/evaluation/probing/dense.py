@@ -21,7 +21,7 @@ from ..pixel_baselines import (
     intersection_over_union,
 )
 from .confidence import bootstrap_interval
-from .frozen_encoder import FrozenEncoder
+from .feature_encoder import FeatureEncoder
 from .linear import STRENGTHS, LinearProbe, linear_probe
 from .subsets import stratified_subset
 
@@ -46,7 +46,7 @@ class DenseOptions:
     progress: bool = False
 
 
-def probe_segmentation(encoder: FrozenEncoder,
+def probe_segmentation(encoder: FeatureEncoder,
                        train: Any,
                        test: Any,
                        preprocessor: torch.nn.Module,
@@ -60,7 +60,7 @@ def probe_segmentation(encoder: FrozenEncoder,
     the training IMAGES, since neighbouring pixels are no independent check.
 
     Args:
-        encoder: Its :meth:`FrozenEncoder.dense` is probed.
+        encoder: Its :meth:`FeatureEncoder.dense` is probed.
         train: Data set that gives ``inputs`` and a ``data_samples`` with
             ``gt_sem_seg`` (a mmseg pipeline without augmentation).
         test: Likewise; its pixels are judged.
@@ -113,7 +113,7 @@ def probe_segmentation(encoder: FrozenEncoder,
         seconds=round(time.perf_counter() - start, 2))
 
 
-def _maps(encoder: FrozenEncoder, dataset: Any, index: np.ndarray,
+def _maps(encoder: FeatureEncoder, dataset: Any, index: np.ndarray,
           preprocessor: torch.nn.Module, options: DenseOptions,
           name: str) -> Iterator[tuple[Tensor, np.ndarray, tuple[int, int]]]:
     """Features (1, D, h, w), label (H, W) and the padded input's size."""
@@ -135,7 +135,7 @@ def _maps(encoder: FrozenEncoder, dataset: Any, index: np.ndarray,
         yield features, label, (int(size[0]), int(size[1]))
 
 
-def _draw_pixels(encoder: FrozenEncoder, dataset: Any, index: np.ndarray,
+def _draw_pixels(encoder: FeatureEncoder, dataset: Any, index: np.ndarray,
                  preprocessor: torch.nn.Module, options: DenseOptions,
                  seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features (M, D), labels (M,) and image numbers (M,) of some pixels."""
@@ -165,7 +165,7 @@ def _draw_pixels(encoder: FrozenEncoder, dataset: Any, index: np.ndarray,
             np.concatenate(images))
 
 
-def _predictions(encoder: FrozenEncoder, dataset: Any,
+def _predictions(encoder: FeatureEncoder, dataset: Any,
                  preprocessor: torch.nn.Module, model: LinearProbe,
                  options: DenseOptions
                  ) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -9,20 +9,22 @@ import torch
 from torch import Tensor, nn
 
 
-@torch.inference_mode()
 def extract_features(encoder: nn.Module,
                      batches: Iterable[Tensor],
                      device: str | torch.device = 'cpu',
-                     bfloat16: bool = False) -> dict[str, Tensor]:
+                     bfloat16: bool = False,
+                     inference_mode: bool = True) -> dict[str, Tensor]:
     """Pass all batches through a frozen encoder.
 
     Args:
         encoder: From images (B, C, H, W) to name -> features (B, D), such
-            as :class:`FrozenEncoder`; on ``device``, in evaluation mode.
+            as :class:`FeatureEncoder`; on ``device``, in evaluation mode.
         batches: Of normalised images.
         device: Where the encoder runs.
         bfloat16: Run it in bfloat16 (autocast); features are float32 either
             way.
+        inference_mode: Faster. False for an encoder that is in training:
+            what it caches in inference mode could not be used in autograd.
 
     Returns:
         Name -> float32 (N, D) on the CPU, in the order of the images.
@@ -32,8 +34,11 @@ def extract_features(encoder: nn.Module,
     """
     device = torch.device(device)
     found: dict[str, list[Tensor]] = {}
+    without_gradients = torch.inference_mode if inference_mode \
+        else torch.no_grad
     for images in batches:
-        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+        with without_gradients(), torch.autocast(
+                device.type, torch.bfloat16, enabled=bfloat16):
             features = encoder(images.to(device, non_blocking=True))
         for name, value in features.items():
             found.setdefault(name, []).append(value.float())

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from mmskysense.models.data_preprocessors import MultiSensorDataPreprocessor
 from mmskysense.raster.reader import RasterReader
+from mmskysense.sensors import Sensor
 
 
 @dataclass(frozen=True)
@@ -117,12 +118,13 @@ class ImageBatches:
 
     Args:
         images: What to read.
-        preprocessor: Whose normalisation; its sensor is the images'.
+        preprocessor: Whose normalisation.
         image_size: Side to which images are resized (bilinear, with
             antialiasing), or None for their own size.
         batch_size: Images in a batch.
         keep: Keep the pixels in memory for the next pass.
         progress: Name in front of a progress bar on stderr, '' for none.
+        sensor: Sensor of the images; the preprocessor's by default.
     """
 
     def __init__(self,
@@ -131,8 +133,10 @@ class ImageBatches:
                  image_size: int | None = None,
                  batch_size: int = 64,
                  keep: bool = False,
-                 progress: str = '') -> None:
+                 progress: str = '',
+                 sensor: Sensor | None = None) -> None:
         self.images, self.preprocessor = images, preprocessor
+        self.sensor = sensor or preprocessor.sensor
         self.image_size, self.batch_size = image_size, batch_size
         self.keep, self.progress = keep, progress
         self._kept: list[Tensor] = []
@@ -155,7 +159,7 @@ class ImageBatches:
 
     def _read(self, paths: Sequence[str]) -> Tensor:
         batch: list[Tensor] = []
-        sensor = self.preprocessor.sensor
+        sensor = self.sensor
         for path in paths:
             values, valid = RasterReader(
                 path, sensor, **dict(self.images.reader_options)).read()

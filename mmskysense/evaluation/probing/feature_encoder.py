@@ -1,5 +1,5 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
-"""A frozen encoder out of any config, and the features it gives."""
+"""An encoder out of any config, and the features it gives."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from mmskysense.utils.encoder_checkpoint import load_checkpoint_strictly
 FEATURES = ('last', 'stages', 'blocks', 'fused')
 
 
-class FrozenEncoder(nn.Module):
-    """An encoder that only gives features.
+class FeatureEncoder(nn.Module):
+    """Wraps an encoder, which it does not change, to give its features.
 
     Args:
         backbone: With ``forward(images)`` to a tuple of maps.
@@ -33,7 +33,7 @@ class FrozenEncoder(nn.Module):
             parameters, since pre-training trains a norm for the last alone.
         blocks: Numbers of blocks, from 0 over all stages; negative ones
             count from the end; empty means all.
-        sensor: Name of the sensor, for ``'fused'``.
+        sensor: Sensor of images that come as a plain tensor.
         fusion: A :class:`MultiModalTemporalFusion`, for ``'fused'``.
 
     Raises:
@@ -59,8 +59,6 @@ class FrozenEncoder(nn.Module):
         self.num_prompts: dict[str, int] = {}
         if features in ('stages', 'blocks'):
             self._find_taps(blocks)
-        self.requires_grad_(False)
-        self.eval()
 
     def _find_taps(self, wanted: Sequence[int]) -> None:
         stages = getattr(self.backbone, 'stages', None)
@@ -104,6 +102,14 @@ class FrozenEncoder(nn.Module):
             for handle in handles:
                 handle.remove()
 
+    def _last_map(self, images: Tensor) -> Tensor:
+        """Last map (N, D, h, w) of images (N, C, H, W) of ``sensor``."""
+        if getattr(self.backbone, 'sensor', self.sensor) == self.sensor:
+            return self.backbone(images)[-1]
+        # Of several sensors a plain tensor means the encoder's own.
+        return self.backbone({self.sensor: images[:, None]})[
+            self.sensor][-1][:, 0]
+
     def dense(self, images: Tensor | Mapping[str, Tensor]) -> Tensor:
         """A map of features: the last, the fused, or all stages.
 
@@ -126,14 +132,14 @@ class FrozenEncoder(nn.Module):
             return self.fusion({s: levels[-1] for s, levels in maps.items()})
         if self.features == 'last':
             if isinstance(images, Tensor):
-                return self.backbone(images)[-1]
+                return self._last_map(images)
             return _side_by_side([levels[-1].mean(1) for levels in
                                   self.backbone(images).values()])
         if self.features == 'blocks' or not isinstance(images, Tensor):
             raise ValueError(f"features='{self.features}' have no map here; "
                              "use 'last', 'fused', or 'stages' of one sensor")
         with self._listening() as heard:
-            self.backbone(images)
+            self._last_map(images)
         return _side_by_side([
             F.layer_norm(tokens, tokens.shape[-1:]).permute(0, 3, 1, 2)
             for tokens in heard.values()])
@@ -151,7 +157,7 @@ class FrozenEncoder(nn.Module):
         if not self.taps:
             return {self.features: self.dense(images).mean((2, 3))}
         with self._listening() as heard:
-            self.backbone(images)
+            self._last_map(images)
         pooled = {}
         for name in self.taps:
             tokens = heard[name].flatten(1, -2)[:, self.num_prompts[name]:]
@@ -166,7 +172,7 @@ def build_encoder(config: Mapping[str, Any],
                   blocks: Sequence[int] = (),
                   sensor: str | None = None,
                   seed: int = 0
-                  ) -> tuple[FrozenEncoder, MultiSensorDataPreprocessor]:
+                  ) -> tuple[FeatureEncoder, MultiSensorDataPreprocessor]:
     """Build the encoder of a config, with weights, and its normalisation.
 
     Args:
@@ -175,13 +181,13 @@ def build_encoder(config: Mapping[str, Any],
         checkpoint: Loaded strictly; None for random weights.
         branch: ``'teacher'`` (default where there is one) or
             ``'student'`` of a pre-training checkpoint.
-        features: See :class:`FrozenEncoder`.
+        features: See :class:`FeatureEncoder`.
         blocks: Likewise.
         sensor: Sensor of the images; the backbone's own by default.
         seed: Of random weights.
 
     Returns:
-        The encoder on the CPU, and the preprocessor that normalises for it.
+        The encoder on the CPU, frozen, in evaluation mode, and the preprocessor that normalises for it.
 
     Raises:
         ValueError: No backbone in the config, or the checkpoint does not
@@ -226,8 +232,8 @@ def build_encoder(config: Mapping[str, Any],
         **{key: statistics[key] for key in ('mean', 'std')
            if statistics.get(key) is not None
            and 'MultiSensorDataPreprocessor' in str(statistics.get('type'))})
-    return FrozenEncoder(encoder, features, blocks, sensor,
-                         fusion), preprocessor
+    wrapped = FeatureEncoder(encoder, features, blocks, sensor, fusion)
+    return wrapped.requires_grad_(False).eval(), preprocessor
 
 
 def _side_by_side(maps: Sequence[Tensor]) -> Tensor:
