@@ -21,4 +21,5 @@ train_pipeline = [
     dict(type='mmskysense.PackPretrainInputs'),
 ]
 train_dataloader = dict(
-    dataset=dict(sensors=sensors, pipeline=train_pipeline))
+    dataset=dict(
+        label_key=None, sensors=sensors, pipeline=train_pipeline))

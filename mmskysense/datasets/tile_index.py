@@ -8,7 +8,11 @@ Format, version 1 (ours); paths are relative to the index file::
        "hr_rgb": ["hr_rgb/train/0001.tif"], "hr_rgb_dates": ["2023-06-11"],
        "s2_l2a": ["s2_l2a/train/0001/20230403.tif", ...],
        "s2_l2a_dates": ["2023-04-03", ...],
-       "land_cover": "land_cover/train/0001.tif"}]}
+       "land_cover": "land_cover/train/0001.tif",
+       "location": [5.02, 47.31]}]}
+
+``location`` is optional: longitude and latitude of the tile's centre in
+degrees, for archives of images that do not say where they lie.
 """
 
 from __future__ import annotations

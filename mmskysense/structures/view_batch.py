@@ -42,6 +42,12 @@ class ViewBatch:
             tile's ground window, y downwards.
         flips: bool (V, N, 2), horizontal and vertical, applied after the
             crop.
+        labels: int64 (V, N, H, W), class ids of a label raster cut like the
+            images, on a grid of its own (any H, W); 255 where there is no
+            label. None where no labels were loaded.
+        locations: float32 (N, 2), longitude and latitude of the tile's
+            centre in degrees (WGS 84); NaN = unknown. None where they were
+            not loaded.
     """
 
     images: dict[str, Tensor]
@@ -49,6 +55,8 @@ class ViewBatch:
     dates: dict[str, Tensor]
     boxes: Tensor
     flips: Tensor
+    labels: Tensor | None = None
+    locations: Tensor | None = None
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -72,6 +80,19 @@ class ViewBatch:
                     (views, batch, dates, *image.shape[4:]))
             _expect(f"dates['{name}']", self.dates[name],
                     (views, batch, dates))
+        if self.labels is not None:
+            _expect('labels', self.labels,
+                    (views, batch, *self.labels.shape[2:4]))
+            if self.labels.ndim != 4 or self.labels.dtype != torch.int64:
+                raise ValueError(
+                    f'ViewBatch: labels must be int64 ({views}, {batch}, H, '
+                    f'W), found {self.labels.dtype} '
+                    f'{tuple(self.labels.shape)}')
+        if self.locations is not None:
+            _expect('locations', self.locations, (batch, 2))
+            if self.locations.dtype != torch.float32:
+                raise ValueError('ViewBatch: locations must be float32, '
+                                 f'found {self.locations.dtype}')
 
     @property
     def num_views(self) -> int:
@@ -98,10 +119,15 @@ class ViewBatch:
                 for name, tensor in tensors.items()
             }
 
+        def move_one(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(
+                device, non_blocking=non_blocking)
+
         return ViewBatch(
             move(self.images), move(self.valid), move(self.dates),
             self.boxes.to(device, non_blocking=non_blocking),
-            self.flips.to(device, non_blocking=non_blocking))
+            self.flips.to(device, non_blocking=non_blocking),
+            move_one(self.labels), move_one(self.locations))
 
     @classmethod
     def from_views(cls, samples: Sequence[Sequence[Mapping]]) -> ViewBatch:
@@ -111,11 +137,14 @@ class ViewBatch:
             samples: ``samples[n][v]`` is view v of tile n: a mapping with
                 ``images``, ``valid``, ``dates`` (sensor -> tensor (T, C, H,
                 W), (T, H, W), (T,)), ``box`` (4,) and ``flip`` (2,). T may
-                differ and may be 0; it is padded at the end.
+                differ and may be 0; it is padded at the end. Where the
+                views have them, also ``labels`` (H, W) of any integer type
+                and ``location`` (2,), the same in all views of a tile.
 
         Raises:
             ValueError: The tiles differ in their number of views or sensors,
-                or views of one sensor differ in size.
+                views of one sensor or their labels differ in size, or only
+                some have labels or a location.
         """
         if not samples or not samples[0]:
             raise ValueError('ViewBatch: expected at least one tile with one '
@@ -154,8 +183,30 @@ class ViewBatch:
         flips = torch.stack([
             torch.stack([view['flip'] for view in views]) for views in samples
         ], 1)
+        labels = _stack_optional(samples, 'labels')
+        places = _stack_optional([views[:1] for views in samples], 'location')
         return cls(fields['images'], fields['valid'], fields['dates'],
-                   boxes.float(), flips.bool())
+                   boxes.float(), flips.bool(),
+                   None if labels is None else labels.long(),
+                   None if places is None else places[0].float())
+
+
+def _stack_optional(samples: Sequence[Sequence[Mapping]],
+                    key: str) -> Tensor | None:
+    """Stack what all views have, or none, to (V, N, ...)."""
+    have = [key in view for views in samples for view in views]
+    if not any(have):
+        return None
+    if not all(have):
+        raise ValueError(
+            f"ViewBatch: {sum(have)} of {len(have)} views have '{key}'; "
+            'load it for every tile of a batch, or for none')
+    shapes = {tuple(view[key].shape) for views in samples for view in views}
+    if len(shapes) > 1:
+        raise ValueError(f"ViewBatch: '{key}' differs in size across views: "
+                         f'{sorted(shapes)}')
+    return torch.stack(
+        [torch.stack([view[key] for view in views]) for views in samples], 1)
 
 
 def _expect(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:

@@ -10,6 +10,8 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
+from mmskysense.datasets.sample_world.catalogue import OSM
+
 CONFIGS = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
 
 
@@ -80,3 +82,12 @@ def test_pretraining(sample_world):
             values = image.movedim(3, -1)[seen]
             # Normalised by the table: of the order of one.
             assert values.abs().mean() < 3 and values.std() > 0.1
+        # The classes of the sample world's map, most of it unmapped.
+        for kind in ('global', 'local'):
+            labels = batch['inputs'][kind].labels
+            assert labels.shape[2:] == ((64, 64) if kind == 'global' else
+                                        (32, 32))
+            assert set(labels.unique().tolist()) <= {
+                *range(len(OSM.names)), 255}
+        assert (views.labels < 255).any()
+        assert torch.isfinite(views.locations).all()

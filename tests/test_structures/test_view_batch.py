@@ -72,3 +72,50 @@ def test_refuses_wrong_shapes(field, value, words):
     batch = ViewBatch.from_views([[view()]])
     with pytest.raises(ValueError, match=words):
         dataclasses.replace(batch, **{field: value})
+
+
+def labelled(value, place=(5.0, 47.0), size=3):
+    return dict(view(), labels=torch.full((size, size), value,
+                                          dtype=torch.uint8),
+                location=torch.tensor(place))
+
+
+def test_carries_labels_and_locations():
+    batch = ViewBatch.from_views([
+        [labelled(1), labelled(2)],
+        [labelled(3, (float('nan'), ) * 2), labelled(255, (0.0, 0.0))]])
+    assert batch.labels.shape == (2, 2, 3, 3)
+    assert batch.labels.dtype == torch.int64
+    # [view, tile]
+    assert batch.labels[:, :, 0, 0].tolist() == [[1, 3], [2, 255]]
+    assert batch.locations.shape == (2, 2)
+    assert batch.locations.dtype == torch.float32
+    assert batch.locations[0].tolist() == [5, 47]
+    assert batch.locations[1].isnan().all()
+    moved = batch.to('meta')
+    assert moved.labels.is_meta and moved.locations.is_meta
+    plain = ViewBatch.from_views([[view()]])
+    assert plain.labels is None and plain.locations is None
+    assert plain.to('cpu').labels is None
+
+
+@pytest.mark.parametrize('samples, words', [
+    ([[labelled(1)], [view()]], "1 of 2 views have 'labels'"),
+    ([[labelled(1), labelled(1, size=4)]], "'labels' differs in size"),
+])
+def test_refuses_labels_of_some(samples, words):
+    with pytest.raises(ValueError, match=words):
+        ViewBatch.from_views(samples)
+
+
+@pytest.mark.parametrize('field, value, words', [
+    ('labels', torch.zeros(1, 1, 3), 'labels must be int64'),
+    ('labels', torch.zeros(1, 1, 3, 3), 'torch.float32'),
+    ('labels', torch.zeros(2, 1, 3, 3).long(), 'labels must be'),
+    ('locations', torch.zeros(2, 2), 'locations'),
+    ('locations', torch.zeros(1, 2).double(), 'float32'),
+])
+def test_refuses_wrong_labels(field, value, words):
+    batch = ViewBatch.from_views([[labelled(1)]])
+    with pytest.raises(ValueError, match=words):
+        dataclasses.replace(batch, **{field: value})

@@ -13,9 +13,12 @@ train_pipeline = [
         type='mmskysense.LoadMultiSensorTile',
         sensors=sensors,
         num_dates=dict(s2_l2a=6, s1_grd=4)),
+    # Classes of a map, for image-text alignment; most ground has none.
+    dict(type='mmskysense.LoadTileLabels', num_classes=10),
     dict(
         type='mmskysense.MultiCropViews',
         sizes=dict(hr_rgb=(128, 64), s2_l2a=(16, 8), s1_grd=(16, 8)),
+        label_sizes=(64, 32),
         global_views=2,
         global_scale=(0.32, 1.0),
         local_views=4,
@@ -37,5 +40,6 @@ train_dataloader = dict(
         data_root=data_root,
         index='index.json',
         split='train',
+        label_key='osm',
         sensors=sensors,
         pipeline=train_pipeline))

@@ -4,6 +4,7 @@
 from .formatting import PackMultiSensorSegInputs, PackPretrainInputs
 from .load_annotations import IgnoreInvalidPixels, LoadGeoTIFFAnnotations
 from .load_multi_sensor import LoadMultiSensorTile
+from .load_tile_labels import LoadTileLabels
 from .loading import LoadGeoTIFF
 from .multi_crop_views import MultiCropViews
 from .multi_sensor_geometry import MultiSensorRandomCrop, MultiSensorRandomFlip
@@ -11,7 +12,7 @@ from .radiometric_jitter import RadiometricJitter
 
 __all__ = [
     'IgnoreInvalidPixels', 'LoadGeoTIFF', 'LoadGeoTIFFAnnotations',
-    'LoadMultiSensorTile', 'MultiCropViews', 'MultiSensorRandomCrop',
-    'MultiSensorRandomFlip', 'PackMultiSensorSegInputs', 'PackPretrainInputs',
-    'RadiometricJitter'
+    'LoadMultiSensorTile', 'LoadTileLabels', 'MultiCropViews',
+    'MultiSensorRandomCrop', 'MultiSensorRandomFlip',
+    'PackMultiSensorSegInputs', 'PackPretrainInputs', 'RadiometricJitter'
 ]

@@ -45,11 +45,9 @@ class PackPretrainInputs(BaseTransform):
         inputs = {}
         for kind in ('global', 'local'):
             inputs[kind] = [{
-                'images': _tensors(view['images']),
-                'valid': _tensors(view['valid']),
-                'dates': _tensors(view['dates']),
-                'box': torch.from_numpy(view['box']),
-                'flip': torch.from_numpy(view['flip']),
+                key: _tensors(value) if isinstance(value, dict) else
+                torch.from_numpy(value)
+                for key, value in view.items()
             } for view in results[f'{kind}_views']]
         return dict(
             inputs=inputs,

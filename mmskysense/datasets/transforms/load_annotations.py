@@ -59,12 +59,7 @@ class LoadGeoTIFFAnnotations(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Read the label raster and add ``gt_seg_map``."""
         path = results['seg_map_path']
-        count = open_raster(path).count
-        if count != 1:
-            raise RasterContractError(
-                f'{path}: expected one band of class ids, found {count} bands'
-                '; convert coloured labels to class ids first')
-        raw, valid = read_band(path)
+        raw, valid = self._read_one_band(path)
         shape = results.get('ori_shape')
         if shape is not None and raw.shape != tuple(shape[:2]):
             image = results.get('img_path', 'the image')
@@ -77,6 +72,16 @@ class LoadGeoTIFFAnnotations(BaseTransform):
         results['gt_seg_map'] = labels
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
+
+    @staticmethod
+    def _read_one_band(path: str) -> tuple[np.ndarray, np.ndarray]:
+        """Values and validity of a file that must have one band."""
+        count = open_raster(path).count
+        if count != 1:
+            raise RasterContractError(
+                f'{path}: expected one band of class ids, found {count} bands'
+                '; convert coloured labels to class ids first')
+        return read_band(path)
 
     def _to_classes(self, raw: np.ndarray, valid: np.ndarray, results: dict,
                     path: str) -> np.ndarray:

@@ -15,6 +15,7 @@ from mmskysense.raster.band_contract import (
     RasterContractError,
     check_alignment,
 )
+from mmskysense.raster.location import centre_location
 from mmskysense.raster.raster_cache import DecodedRaster, RasterCache
 from mmskysense.raster.reader import RasterReader
 from mmskysense.registry import TRANSFORMS
@@ -53,6 +54,11 @@ class LoadMultiSensorTile(BaseTransform):
     - valid: bool (T, H, W).
     - dates: int64 (T,), day of year 1..366, 0 = unknown, in order of time.
     - crs, transform: of the first date; None for a missing sensor.
+
+    And, of the tile: tile_grid, the :class:`Grid` of its first raster; and
+    location, float32 (2,), longitude and latitude of its centre in degrees
+    (WGS 84): what the index says under ``location``, else by the raster's
+    georeference, else NaN.
 
     For labels also: img_shape and ori_shape, (H, W) of ``label_sensor``;
     img_grid, its :class:`Grid`, which labels must share; and valid_mask,
@@ -175,6 +181,10 @@ class LoadMultiSensorTile(BaseTransform):
                 f"{results.get('tile_id', 'tile')}: expected a file of at "
                 f"least one of {[s.name for s in self.sensors]}, found none; "
                 'correct the index or the list of sensors')
+        results['tile_grid'] = grids[0]
+        if results.get('location') is None:
+            results['location'] = np.array(
+                centre_location(grids[0]), dtype=np.float32)
 
     def _describe_label_grid(self, results: dict) -> None:
         """Tell label transforms the size to expect, and what was measured."""

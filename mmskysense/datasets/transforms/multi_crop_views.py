@@ -11,7 +11,7 @@ from mmcv.transforms import BaseTransform
 
 from mmskysense.registry import TRANSFORMS
 
-from .exact_resample import resample_box
+from .exact_resample import nearest_box, resample_box
 
 Box = tuple[float, float, float, float]
 
@@ -28,11 +28,15 @@ class MultiCropViews(BaseTransform):
     Required keys: those of :class:`LoadMultiSensorTile`. Added keys:
     ``global_views`` and ``local_views``, lists of dicts with images (sensor
     -> float32 (T, C, S, S)), valid (bool (T, S, S)), dates (int64 (T,)), box
-    (float32 (4,): x0, y0, x1, y1 as fractions of the tile, y downwards) and
-    flip (bool (2,): horizontal, vertical, applied after the crop).
+    (float32 (4,): x0, y0, x1, y1 as fractions of the tile, y downwards),
+    flip (bool (2,): horizontal, vertical, applied after the crop) and, where
+    the tile has them, location (float32 (2,)) and labels (uint8 (S, S), cut
+    by the nearest neighbour from what :class:`LoadTileLabels` added).
 
     Args:
         sizes: Sensor -> side in pixels of a global and of a local view.
+        label_sizes: Side of the labels of a global and of a local view; None
+            cuts no labels.
         global_views: Number of global views.
         global_scale: Range of their area, as a fraction of the tile.
         local_views: Number of local views.
@@ -57,7 +61,8 @@ class MultiCropViews(BaseTransform):
                  aspect_ratio: Sequence[float] = (0.75, 4 / 3),
                  flip_prob: float = 0.5,
                  num_dates: Mapping[str, int | None] | None = None,
-                 min_valid: float = 0.5) -> None:
+                 min_valid: float = 0.5,
+                 label_sizes: Sequence[int] | None = None) -> None:
         for name, value in (('global_scale', global_scale), ('local_scale',
                                                              local_scale)):
             if not 0 < value[0] <= value[1] <= 1:
@@ -70,11 +75,15 @@ class MultiCropViews(BaseTransform):
             raise ValueError(
                 'MultiCropViews: expected global_views >= 1 and local_views '
                 f'>= 0, found {global_views} and {local_views}')
-        for name, pair in sizes.items():
+        pairs = {f"sizes['{name}']": pair for name, pair in sizes.items()}
+        if label_sizes is not None:
+            pairs['label_sizes'] = label_sizes
+        for name, pair in pairs.items():
             if len(pair) != 2 or min(pair) < 1:
                 raise ValueError(
-                    f"MultiCropViews: sizes['{name}'] must be (global, local)"
-                    f' in pixels, found {tuple(pair)}')
+                    f'MultiCropViews: {name} must be (global, local) in '
+                    f'pixels, found {tuple(pair)}')
+        self.label_sizes = None if label_sizes is None else tuple(label_sizes)
         self.sizes = {name: tuple(pair) for name, pair in sizes.items()}
         self.kinds = (('global_views', global_views, tuple(global_scale)),
                       ('local_views', local_views, tuple(local_scale)))
@@ -144,6 +153,14 @@ class MultiCropViews(BaseTransform):
             view['dates'][name] = results['dates'][name][chosen]
         view['box'] = np.array(box, dtype=np.float32)
         view['flip'] = np.array(flip, dtype=bool)
+        if 'location' in results:
+            view['location'] = results['location']
+        if self.label_sizes is not None:
+            labels = nearest_box(results['tile_labels'], box,
+                                 self.label_sizes[kind])
+            labels = labels[:, ::-1] if flip[0] else labels
+            labels = labels[::-1] if flip[1] else labels
+            view['labels'] = np.ascontiguousarray(labels)
         return view
 
     def transform(self, results: dict) -> dict:
@@ -154,6 +171,10 @@ class MultiCropViews(BaseTransform):
                 f'MultiCropViews: sizes names {missing}, but the tile was '
                 f"loaded with {sorted(results['images'])}; use the same "
                 'sensors in LoadMultiSensorTile')
+        if self.label_sizes is not None and 'tile_labels' not in results:
+            raise ValueError(
+                'MultiCropViews: label_sizes is given, but the tile has no '
+                'tile_labels; put LoadTileLabels before it')
         for kind, (key, count, scale) in enumerate(self.kinds):
             results[key] = [
                 self.cut(results, kind, self._measured_box(scale, results),

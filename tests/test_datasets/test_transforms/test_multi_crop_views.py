@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmskysense.datasets.transforms.exact_resample import (
+    nearest_box,
     resample_box,
     resampling_weights,
 )
@@ -193,3 +194,61 @@ def test_refuses_sensor_that_was_not_loaded():
     del results['images']['s1_grd']
     with pytest.raises(ValueError, match='s1_grd.*LoadMultiSensorTile'):
         MultiCropViews(SIZES).transform(results)
+
+
+@settings(max_examples=60, deadline=None)
+@given(x0=st.floats(0, 0.7), y0=st.floats(0, 0.7),
+       width=st.floats(0.1, 1), height=st.floats(0.1, 1),
+       flip=st.tuples(st.booleans(), st.booleans()),
+       kind=st.sampled_from([0, 1]), rows=st.integers(1, 40),
+       columns=st.integers(1, 40))
+def test_labels_show_the_same_ground_as_images(x0, y0, width, height, flip,
+                                               kind, rows, columns):
+    """Labels that number cells of ground, images that are coordinates."""
+    box = (x0, y0, min(x0 + width, 1.0), min(y0 + height, 1.0))
+    results = tile()
+    results['tile_labels'] = (
+        100 * np.arange(rows)[:, None] + np.arange(columns))
+    view = MultiCropViews(SIZES, label_sizes=SIZES['hr_rgb']).cut(
+        results, kind, box, flip)
+    x, y = view['images']['hr_rgb'][0]
+    # At the rim the image has no pixel further out, and between two cells a
+    # rounding error decides.
+    here = inner(np.stack([x, y]), SIDES['hr_rgb'] / 4)
+    for cells in (x * columns, y * rows):
+        here &= np.abs(cells - np.rint(cells)) > 1e-2
+    wanted = 100 * np.floor(y * rows) + np.floor(x * columns)
+    assert view['labels'].shape == x.shape
+    np.testing.assert_array_equal(view['labels'][here], wanted[here])
+    # Also where it is not compared, a label is a neighbour's at most.
+    assert np.isin(view['labels'], results['tile_labels']).all()
+
+
+def test_labels_do_not_change_the_draw():
+    """The same seed gives the same views, with labels and without."""
+    boxes = []
+    for label_sizes in (None, (8, 4)):
+        np.random.seed(3)
+        results = dict(tile(), tile_labels=np.zeros((5, 5), np.uint8),
+                       location=np.zeros(2, np.float32))
+        views = MultiCropViews(SIZES, label_sizes=label_sizes).transform(
+            results)
+        boxes.append([v['box'].tolist() for v in views['local_views']])
+        assert all('location' in v for v in views['global_views'])
+        assert ('labels' in views['local_views'][0]) == bool(label_sizes)
+    assert boxes[0] == boxes[1]
+    assert views['local_views'][0]['labels'].shape == (4, 4)
+
+
+def test_whole_label_map_at_its_own_size_is_itself():
+    labels = np.random.default_rng(0).integers(0, 9, (7, 7)).astype(np.uint8)
+    cut = nearest_box(labels, (0, 0, 1, 1), 7)
+    np.testing.assert_array_equal(cut, labels)
+    assert cut.dtype == np.uint8
+
+
+def test_refuses_label_sizes_without_labels():
+    with pytest.raises(ValueError, match='LoadTileLabels'):
+        MultiCropViews(SIZES, label_sizes=(4, 2)).transform(tile())
+    with pytest.raises(ValueError, match='label_sizes must be'):
+        MultiCropViews(SIZES, label_sizes=(4, ))
