@@ -1,11 +1,10 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """A transformer layer over short sequences in which tokens may be absent."""
 
-import torch.nn.functional as F
 from mmcv.cnn.bricks.drop import DropPath
 from torch import Tensor, nn
 
-from ..layers import FeedForward
+from ..layers import FeedForward, attend
 
 
 class MaskedSequenceLayer(nn.Module):
@@ -52,10 +51,10 @@ class MaskedSequenceLayer(nn.Module):
         query = self.query(queries).unflatten(2, (self.num_heads, -1))
         key, value = self.key_value(normed).unflatten(
             2, (2, self.num_heads, -1)).unbind(2)
-        attended = F.scaled_dot_product_attention(
+        attended = attend(
             query.transpose(1, 2), key.transpose(1, 2),
             value.transpose(1, 2),
-            attn_mask=None if mask is None else mask[:, None, None])
+            None if mask is None else mask[:, None, None])
         if first_only:
             x = x[:, :1]
         x = x + self.drop_path(self.proj(attended.transpose(1, 2).flatten(2)))

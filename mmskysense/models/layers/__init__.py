@@ -1,6 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Layers of the encoder, one idea a file."""
 
+from .attention import attend
 from .feed_forward import FeedForward
 from .moe import MixtureOfExperts, balance_loss, router_z_loss
 from .patch_merging import AdaptivePatchMerging
@@ -13,5 +14,5 @@ from .transformer import GlobalBlock
 __all__ = [
     'AdaptivePatchMerging', 'FeedForward', 'GlobalBlock', 'MixtureOfExperts',
     'ModalityPrompts', 'RotaryPosition2D', 'SwinV2Block', 'Tokenizer',
-    'balance_loss', 'rotate', 'router_z_loss'
+    'attend', 'balance_loss', 'rotate', 'router_z_loss'
 ]

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks.drop import DropPath
 from torch import Tensor, nn
 
+from .attention import attend
 from .feed_forward import FeedForward
 
 # Queries and keys shorter than this are not stretched to unit length. With
@@ -124,9 +125,8 @@ class WindowAttention(nn.Module):
         # (3, N, windows, heads, L, head_dims)
         query, key, value = qkv.permute(3, 0, 1, 4, 2, 5).unbind(0)
         scale = self.logit_scale.clamp(max=math.log(100.0)).exp()
-        query = F.normalize(query, dim=-1, eps=_SHORTEST) * scale
-        query = query.to(value.dtype)
-        key = F.normalize(key, dim=-1, eps=_SHORTEST).to(value.dtype)
+        query = _unit(query, scale)
+        key = _unit(key)
         mask = self._bias(*size).to(value.dtype)
         if separated is None:
             # Windows join the batch: one bias for all of them.
@@ -139,8 +139,7 @@ class WindowAttention(nn.Module):
                 t.flatten(1, 2) for t in (query, key, value))
             mask = mask.masked_fill(separated[:, None], float('-inf'))
             mask = mask.flatten(0, 1)[None]
-        x = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, scale=1.0)
+        x = attend(query, key, value, mask, scale=1.0)
         x = x.reshape(num_images, num_windows, self.num_heads, length, -1)
         return self.proj(x.transpose(2, 3).flatten(3))
 
@@ -153,6 +152,17 @@ class WindowAttention(nn.Module):
         bias = bias.unflatten(2, (side, side)).unflatten(1, (side, side))
         bias = bias[:, :rows, :columns, :rows, :columns]
         return bias.flatten(3).flatten(1, 2)
+
+
+def _unit(x: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+    """Vectors (..., d) of length ``scale``, in the type of ``x``.
+
+    Lengths are taken in float32; only they are, so that under autocast the
+    vectors themselves stay short.
+    """
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    squared = wide.square().sum(-1, keepdim=True)
+    return x * (squared.clamp(min=_SHORTEST**2).rsqrt() * scale).to(x.dtype)
 
 
 def separated_tokens(height: int, width: int, windows: tuple[int, int],

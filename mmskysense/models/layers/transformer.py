@@ -1,11 +1,11 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Blocks of stages 3-4: global self-attention over the whole map."""
 
-import torch.nn.functional as F
 from mmcv.cnn.bricks.drop import DropPath
 from mmcv.cnn.bricks.scale import LayerScale
 from torch import Tensor, nn
 
+from .attention import attend
 from .rotary import rotate
 
 Rotation = tuple[Tensor, Tensor]
@@ -40,7 +40,7 @@ class GlobalAttention(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         if rotation is not None:
             query, key = rotate(query, *rotation), rotate(key, *rotation)
-        x = F.scaled_dot_product_attention(query, key, value)
+        x = attend(query, key, value)
         return self.proj(x.transpose(1, 2).flatten(2))
 
 

@@ -2,11 +2,10 @@
 """Learnable queries that gather a map's content."""
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..layers import FeedForward
+from ..layers import FeedForward, attend
 
 
 class QueryDecoder(BaseModule):
@@ -86,7 +85,7 @@ class QueryDecoder(BaseModule):
             self._heads(part)
             for part in self.self_qkv(self.norm_self(x)).chunk(3, dim=-1))
         x = x + self.self_proj(
-            F.scaled_dot_product_attention(query, key, value)
+            attend(query, key, value)
             .transpose(1, 2).flatten(2))
         x = x.expand(len(fused), -1, -1)
 
@@ -98,7 +97,7 @@ class QueryDecoder(BaseModule):
             scores = query.float() @ key.float().transpose(-2, -1)
             attention = (scores * query.shape[-1]**-0.5).softmax(-1)
             attention = attention.mean(1).unflatten(2, (height, width))
-        gathered = F.scaled_dot_product_attention(query, key, value)
+        gathered = attend(query, key, value)
         x = x + self.cross_proj(gathered.transpose(1, 2).flatten(2))
         x = x + self.mlp(self.norm_mlp(x))
         return self.norm(x), attention
