@@ -10,19 +10,19 @@ machine's speed meets all of them; medians and their ratios are printed.
 """
 
 import argparse
-import json
-import platform
-import statistics
-import time
-from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from mmskysense import SkySenseV2
 from mmskysense.models.layers import FeedForward, MixtureOfExperts
+from mmskysense.utils.benchmark import (
+    interleave,
+    machine,
+    print_medians,
+    write_json,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -86,21 +86,6 @@ def step(module: nn.Module, inputs: tuple, backward: bool,
         module.zero_grad()
 
 
-def interleave(candidates: Mapping[str, Callable[[], None]], rounds: int,
-               device: str, label: str) -> dict[str, list[float]]:
-    """Seconds of each candidate, a list by name; one warm-up each."""
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for index in tqdm(range(rounds + 1), desc=label):
-        for name, run in candidates.items():
-            start = time.perf_counter()
-            run()
-            if device.startswith('cuda'):
-                torch.cuda.synchronize()
-            if index:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
 def main() -> None:
     """Run all comparisons, print a table, write the JSON."""
     args = parse_args()
@@ -126,8 +111,7 @@ def main() -> None:
         'feed-forward': (networks, dict.fromkeys(networks, (sequence, ))),
     }
     report = {
-        'machine': f'{platform.machine()}, {torch.get_num_threads()} threads, '
-                   f'torch {torch.__version__}, {args.device}',
+        'machine': machine(args.device),
         'size': args.size, 'batch': args.batch, 'bfloat16': args.bfloat16,
         'seconds': {},
     }
@@ -142,15 +126,9 @@ def main() -> None:
             }
             seconds = interleave(candidates, args.rounds, args.device, label)
             report['seconds'][label] = seconds
-            medians = {n: statistics.median(s) for n, s in seconds.items()}
-            first = next(iter(medians.values()))
-            print(label)
-            for name, median in medians.items():
-                print(f'  {name:20s} {median * 1e3:9.1f} ms   '
-                      f'{median / first:5.2f} x')
+            print_medians(label, seconds)
     if args.json:
-        with open(args.json, 'w', encoding='utf-8') as file:
-            json.dump(report, file, indent=1)
+        write_json(args.json, report)
 
 
 if __name__ == '__main__':
