@@ -114,7 +114,8 @@ def closing_line(summary: MapSummary) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Predict."""
     args = parse_args(argv)
-    with plain_refusal('predict.py'):
+    with plain_refusal('predict.py', ('bands', 'scale', 'offset', 'nodata',
+                                      'overlap', 'window')):
         raster, sensor = split_raster(args.raster, args.sensor)
         check_output(args.out, [raster])
         picture = args.quick_look or os.path.splitext(args.out)[0] + '.png'

@@ -8,6 +8,7 @@ random weights. Here a mismatch is an error, raised before anything runs.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.runner import CheckpointLoader
 from torch import nn
@@ -32,6 +33,10 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     """
     check_file(path, 'checkpoint', 'give the path of a .pth file that '
                'tools/train.py wrote (work_dirs/<config>/)')
+    # The log of a run may hold float32 scores (mmseg's IoU). mmengine's list
+    # of harmless types lacks them: it would warn at length and unpickle
+    # anything.
+    torch.serialization.add_safe_globals([type(np.dtype(np.float32))])
     try:
         content = CheckpointLoader.load_checkpoint(
             path, map_location='cpu', logger='silent')

@@ -2,8 +2,9 @@
 """How the commands in ``tools/`` refuse bad input."""
 
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,12 +12,37 @@ from pathlib import Path
 BAD_INPUT = (OSError, ValueError, KeyError, ImportError, SyntaxError)
 
 
+def as_options(text: str, names: Sequence[str]) -> str:
+    """Say Python arguments in a message as options of the command line.
+
+    Args:
+        text (str): Such as ``"pass scale= or bands=['VV', 'VH']"``.
+        names (Sequence[str]): Arguments that are options too.
+
+    Returns:
+        str: Such as ``'pass --scale or --bands VV,VH'``. Folders named
+        ``scale=10`` inside a path stay as they are.
+    """
+    def option(match: re.Match[str]) -> str:
+        value = next((part for part in match.groups()[1:] if part), '')
+        value = value.replace("'", '').replace(' ', '')
+        return f'--{match[1]} {value}'.strip()
+
+    if not names:
+        return text
+    value = r"(?:\[([^\]]*)\]|'([^']*)'|([\w.+-]*))"
+    return re.sub(rf"(?<![^\s(])({'|'.join(names)})={value}", option, text)
+
+
 @contextmanager
-def plain_refusal(program: str) -> Iterator[None]:
+def plain_refusal(program: str,
+                  options: Sequence[str] = ()) -> Iterator[None]:
     """Turn an error about the user's input into one line and status 1.
 
     Args:
         program (str): Name printed in front of the message.
+        options (Sequence[str]): Python arguments that the program has as
+            options; messages name them as such, see :func:`as_options`.
 
     Raises:
         SystemExit: With the message, for the exceptions in ``BAD_INPUT``.
@@ -31,7 +57,8 @@ def plain_refusal(program: str) -> Iterator[None]:
         # str(KeyError('x')) is "'x'": its argument reads better.
         text = error.args[0] if isinstance(error, KeyError) and error.args \
             else error
-        line = ' '.join(str(text).split()) or type(error).__name__
+        line = as_options(' '.join(str(text).split()), options) \
+            or type(error).__name__
         sys.exit(f'{program}: error: {line} (MMSKYSENSE_TRACEBACK=1 shows '
                  'where)')
 

@@ -147,7 +147,7 @@ def test_the_picture_can_be_left_out(predict, model, scene, tmp_path):
     (dict(out='scene.tif'), 'also an input'),
     (dict(out='.'), 'found a directory'),
     (dict(out='map.png'), 'different names'),
-    (dict(more=['--overlap', '1']), r'overlap=1\.0'),
+    (dict(more=['--overlap', '1']), r'--overlap 1\.0'),
     (dict(more=['--window', '8', '8', '8']), 'height and width'),
     (dict(more=['--window', '0']), 'at least 1 pixel'),
     (dict(more=['--batch-size', '0']), 'batch_size=0'),

@@ -1,10 +1,15 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Reading checkpoints, and refusing those that do not fit."""
 
+import numpy as np
 import pytest
 import torch
 
-from mmskysense.utils.checkpoint import check_checkpoint, name_a_few
+from mmskysense.utils.checkpoint import (
+    check_checkpoint,
+    name_a_few,
+    read_checkpoint,
+)
 
 
 @pytest.mark.parametrize('count,text', [
@@ -58,3 +63,19 @@ def test_check_checkpoint_refuses_what_is_no_dict(tmp_path):
     torch.save([1, 2], tmp_path / 'a.pth')
     with pytest.raises(ValueError, match='found list'):
         check_checkpoint(torch.nn.Linear(1, 1), str(tmp_path / 'a.pth'))
+
+
+def test_scores_in_the_log_of_a_run_are_read_safely(tmp_path, monkeypatch):
+    safe = []
+    load = torch.load
+
+    def watched(*args, **options):
+        safe.append(options.get('weights_only'))
+        return load(*args, **options)
+
+    monkeypatch.setattr(torch, 'load', watched)
+    torch.save(dict(message_hub=dict(mIoU=np.float32(67.4)), state_dict={}),
+               tmp_path / 'a.pth')
+    content = read_checkpoint(str(tmp_path / 'a.pth'))
+    assert content['message_hub']['mIoU'] == np.float32(67.4)
+    assert False not in safe  # never "unpickle anything"

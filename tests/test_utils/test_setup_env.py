@@ -93,6 +93,21 @@ def test_plain_refusal_is_one_line(error, text):
     assert caught.value.code.startswith('tool.py: error: ')
 
 
+@pytest.mark.parametrize(('text', 'said'), [
+    ("file, e.g. bands=['R', 'unused'], or bands=[1, 2, 3] (x)",
+     'file, e.g. --bands R,unused, or --bands 1,2,3 (x)'),
+    ('pass scale= (and offset=) that', 'pass --scale (and --offset) that'),
+    ("scale='decibel' for power, scale=1.0 if; nodata=-9999",
+     '--scale decibel for power, --scale 1.0 if; --nodata -9999'),
+    ('/data/scale=10/a.tif: bands', '/data/scale=10/a.tif: bands'),
+])
+def test_plain_refusal_names_options_not_arguments(text, said):
+    names = ('bands', 'scale', 'offset', 'nodata')
+    with pytest.raises(SystemExit) as caught, plain_refusal('tool', names):
+        raise ValueError(text)
+    assert caught.value.code.startswith(f'tool: error: {said} (')
+
+
 def test_plain_refusal_leaves_defects_alone():
     with pytest.raises(ZeroDivisionError), plain_refusal('tool.py'):
         _ = 1 / 0
