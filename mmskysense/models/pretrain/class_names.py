@@ -78,12 +78,12 @@ def read_class_table(path: str | os.PathLike) -> ClassTable:
         raise FileNotFoundError(f'{path}: no such table of class names; '
                                 f'{advice}')
     try:
-        with np.load(path, allow_pickle=False) as content:
-            if isinstance(content, np.ndarray):
-                raise ValueError('a single array')
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            raise ValueError('a single array')
+        with content:
             found = {key: content[key] for key in content.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile,
-            AttributeError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f'{path}: expected a .npz table of class names, '
                          f'found another file ({error}); {advice}') from error
     missing = [key for key in _KEYS if key not in found]

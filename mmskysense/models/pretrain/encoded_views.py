@@ -78,7 +78,7 @@ def encode_views(branch: nn.ModuleDict, views: ViewBatch) -> EncodedViews:
     without_context = None
     if 'geo_context' in branch:
         without_context = fused
-        locations = getattr(views, 'locations', None)
+        locations = views.locations
         fused = branch['geo_context'](
             fused, None if locations is None else
             locations.repeat(views.num_views, 1))

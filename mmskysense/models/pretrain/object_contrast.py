@@ -112,7 +112,7 @@ class ObjectContrast(SourceContrast):
                 share = self._assign(unit, centre, weight, exists)
                 centre = F.normalize(_means(share, unit), dim=-1, eps=_TINY)
             share = self._assign(unit, centre, weight, exists)
-            teacher = _means(share, places.teacher.float())
+            teacher = _means(share, places.teacher)
             own = self._assign(
                 _centred(places.student.detach().float(), weight), centre,
                 weight, exists)
@@ -153,6 +153,8 @@ def _centred(features: Tensor, weight: Tensor) -> Tensor:
 
 def _means(share: Tensor, features: Tensor) -> Tensor:
     """Means (B, M, C) of features (B, P, C), weighted (B, P, M)."""
-    total = share.sum(1).clamp(min=_TINY)[..., None].to(features.dtype)
-    return torch.einsum('bpm,bpc->bmc', share.to(features.dtype),
-                        features) / total
+    features = features.to(torch.promote_types(features.dtype,
+                                               torch.float32))
+    share = share.to(features)
+    total = share.sum(1).clamp(min=_TINY)[..., None]
+    return torch.einsum('bpm,bpc->bmc', share, features) / total

@@ -15,6 +15,7 @@ from mmskysense.structures import ViewBatch
 
 from . import terms
 from .encoded_views import EncodedViews, encode_views
+from .teacher_features import teacher_features
 
 #: The default weights. The paper does not publish its a, b, c: ours.
 _WEIGHTS = dict(qsacl=1.0, image=1.0, pixel=1.0, object=1.0, text=1.0,
@@ -170,7 +171,7 @@ class SkySenseV2Pretrainer(BaseModel):
         if mode not in ('tensor', 'predict'):
             raise ValueError(f"mode='{mode}': expected 'loss', 'tensor' or "
                              "'predict'")
-        features = self._features(inputs, data_samples)
+        features = teacher_features(self.teacher, inputs, data_samples)
         if mode == 'tensor':
             return features
         pooled = features['fused'].mean((2, 3))
@@ -238,7 +239,7 @@ class SkySenseV2Pretrainer(BaseModel):
                     f'pre-training needs {" and ".join(sorted(needed))} '
                     f'views, found no {kind} ones; set {kind}_views of '
                     'MultiCropViews to at least 1')
-            if batch is not None and getattr(batch, 'labels', None) is None \
+            if batch is not None and batch.labels is None \
                     and 'text_head' in self.student:
                 raise ValueError(
                     f'text_head needs labels, {kind} views have none; set '
@@ -264,32 +265,3 @@ class SkySenseV2Pretrainer(BaseModel):
             views: V views of N tiles.
         """
         return encode_views(branch, views)
-
-    def _features(
-        self, inputs: Mapping[str, Tensor],
-        data_samples: Sequence[BaseDataElement] | None
-    ) -> dict[str, Any]:
-        """The teacher's maps of whole images."""
-        maps = {s: levels[-1] for s, levels in
-                self.teacher['backbone'](inputs).items()}
-        dates: dict[str, Tensor] = {}
-        valid: dict[str, Tensor] = {}
-        for name, target in (('dates', dates), ('valid_dates', valid)):
-            if data_samples and name in data_samples[0].metainfo_keys():
-                target.update({
-                    sensor: torch.stack([
-                        torch.as_tensor(sample.metainfo[name][sensor])
-                        for sample in data_samples
-                    ]).to(level.device)
-                    for sensor, level in maps.items()
-                })
-        fused = self.teacher['fusion'](maps, dates, valid)
-        if 'geo_context' in self.teacher:
-            locations = None
-            if data_samples:
-                locations = torch.stack([
-                    torch.as_tensor(sample.metainfo.get(
-                        'location', (float('nan'), float('nan'))))
-                    for sample in data_samples]).to(fused.device)
-            fused = self.teacher['geo_context'](fused, locations)
-        return dict(sensors=maps, fused=fused)

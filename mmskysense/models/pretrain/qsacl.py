@@ -13,7 +13,7 @@ from ..across_processes import weighted_mean
 from .projection_head import ProjectionHead
 from .query_decoder import QueryDecoder
 from .self_distillation import self_distillation
-from .sinkhorn import sinkhorn_knopp
+from .sinkhorn import SampleCount, sinkhorn_knopp
 
 
 @MODELS.register_module()
@@ -32,7 +32,8 @@ class QSACLHead(BaseModule):
         in_channels: Channels of the fused map.
         num_queries: Queries, m; the paper's ablation prefers 16.
         num_heads: Heads of the decoder layer.
-        num_prototypes: Prototypes, K.
+        num_prototypes: Prototypes, K. Fewer than views times tiles: with
+            more, targets get soft (a warning says so once).
         hidden_channels: Hidden width of the projection head.
         bottleneck_channels: Its width in front of the prototypes.
         student_temperature: Temperature of the student.
@@ -61,6 +62,7 @@ class QSACLHead(BaseModule):
         super().__init__(init_cfg)
         self.student_temperature = student_temperature
         self.sinkhorn_iterations = sinkhorn_iterations
+        self._samples = SampleCount('QSACLHead')
         self.decoder = QueryDecoder(in_channels, num_queries, num_heads)
         self.projection = ProjectionHead(in_channels, num_prototypes,
                                          hidden_channels,
@@ -105,6 +107,7 @@ class QSACLHead(BaseModule):
             float32 (V, N, m, K), rows sum to 1, or are 0 without weight.
         """
         views = len(teacher)
+        self._samples.check(views * teacher.shape[1], teacher.shape[-1])
         by_query = teacher.flatten(0, 1).transpose(0, 1)  # (m, V * N, K)
         by_view = None if weight is None else weight.flatten().expand(
             len(by_query), -1)

@@ -2,9 +2,14 @@
 """Sinkhorn-Knopp centring of the teacher's assignments."""
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
-from ..across_processes import max_over_processes, sum_over_processes
+from ..across_processes import (
+    max_over_processes,
+    sum_over_processes,
+    world_size,
+)
 
 # Below exp(-2 / 0.03), the smallest mass that cosines can give.
 _TINY = 1e-30
@@ -62,3 +67,35 @@ def sinkhorn_knopp(logits: Tensor,
         row = mass.sum(dim=-1, keepdim=True)
         mass = mass / row.clamp(min=_TINY) * present
     return mass
+
+
+class SampleCount:
+    """Warns, once, of a step that has fewer samples than prototypes.
+
+    Sinkhorn then spreads every sample over several prototypes. That is no
+    error (DINOv2 has more prototypes than samples too), but targets get
+    soft, and with many more prototypes uniform: nothing to learn from.
+
+    Args:
+        name: Whose prototypes.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name, self._warned = name, False
+
+    def check(self, samples: int, prototypes: int) -> None:
+        """Compare.
+
+        Args:
+            samples: Of this process, at most.
+            prototypes: K.
+        """
+        samples *= world_size()
+        if samples >= prototypes or self._warned:
+            return
+        self._warned = True
+        print_log(
+            f'{self.name}: {prototypes} prototypes for {samples} samples a '
+            'step, so targets get soft: lower num_prototypes or raise the '
+            'batch size if assignment_entropy comes near 1.',
+            logger='current', level=30)

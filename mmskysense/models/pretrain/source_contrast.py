@@ -4,14 +4,13 @@
 from collections.abc import Callable, Mapping
 
 import torch
-from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..across_processes import sum_over_processes, weighted_mean, world_size
+from ..across_processes import sum_over_processes, weighted_mean
 from .projection_head import ProjectionHead
 from .self_distillation import self_distillation
-from .sinkhorn import sinkhorn_knopp
+from .sinkhorn import SampleCount, sinkhorn_knopp
 
 #: Name of the fused map among the sources.
 FUSED = 'fused'
@@ -61,7 +60,7 @@ class SourceContrast(BaseModule):
                                    bottleneck_channels)
             for source, channels in sources.items()
         })
-        self._warned = False
+        self._samples = SampleCount(type(self).__name__)
 
     def init_weights(self) -> None:
         """Start the projection heads."""
@@ -96,16 +95,7 @@ class SourceContrast(BaseModule):
         Returns:
             float32 (M, K), rows sum to 1, or are 0 without weight.
         """
-        samples = len(teacher) * world_size()
-        if samples < teacher.shape[1] and not self._warned:
-            self._warned = True
-            print_log(
-                f'{type(self).__name__}: {teacher.shape[1]} prototypes for '
-                f'{samples} samples a step. Sinkhorn spreads every sample '
-                'over several prototypes, so targets get soft: lower '
-                'num_prototypes, or raise the batch size, if '
-                'assignment_entropy comes near 1.',
-                logger='current', level=30)
+        self._samples.check(*teacher.shape)
         return sinkhorn_knopp(teacher, temperature, self.sinkhorn_iterations,
                               weight)
 

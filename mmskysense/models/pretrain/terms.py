@@ -108,7 +108,7 @@ def move_prototypes(geo_context: Any, teacher: Views,
                     views: Mapping[str, ViewBatch]) -> None:
     """Geo-context prototypes follow the teacher's global views."""
     encoded, batch = teacher['global'], views['global']
-    locations = getattr(batch, 'locations', None)
+    locations = batch.locations
     geo_context.update(
         encoded.without_context,
         None if locations is None else locations.repeat(batch.num_views, 1),

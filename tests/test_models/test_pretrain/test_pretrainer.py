@@ -6,17 +6,20 @@ from itertools import combinations
 
 import pytest
 import torch
+from mmengine.structures import BaseDataElement
 
 from mmskysense.models.pretrain import self_distillation
 from mmskysense.registry import MODELS
 from mmskysense.structures import ViewBatch
 
 SENSORS = ('hr_rgb', 's2_l2a', 's1_grd')
+TERMS = ('qsacl', 'image', 'pixel', 'object', 'text', 'koleo')
 SUBSETS = [c for k in (1, 2, 3) for c in combinations(SENSORS, k)]
 
 
-def build(parts, sensors=SENSORS, **backbone):
-    model = MODELS.build(parts.config(sensors, **backbone))
+def build(parts, sensors=SENSORS, whole=False, **backbone):
+    make = parts.whole if whole else parts.config
+    model = MODELS.build(make(sensors, **backbone))
     model.init_weights()
     return model.train()
 
@@ -31,9 +34,9 @@ def student_without_gradient(model):
 
 @pytest.mark.parametrize('present', SUBSETS)
 def test_every_parameter_of_the_student_gets_a_gradient(parts, present):
-    model = build(parts)
+    model = build(parts, whole=True)
     losses = model(parts.inputs(present), mode='loss')
-    assert set(losses) == {'loss_qsacl', 'loss_image', 'loss_koleo'}
+    assert set(losses) == {f'loss_{term}' for term in TERMS}
     total(losses).backward()
     assert student_without_gradient(model) == []
     assert all(p.grad is None for p in model.teacher.parameters())
@@ -84,7 +87,7 @@ def test_ema_formula(parts):
 
 
 def test_batch_of_one_with_missing_and_invalid_parts_is_finite(parts):
-    model = build(parts)
+    model = build(parts, whole=True)
     inputs = parts.inputs(SENSORS, batch=1)
     for batch in inputs.values():
         for sensor in SENSORS:
@@ -157,16 +160,8 @@ def test_image_loss_knows_what_each_sensor_saw(parts):
 
 
 def test_a_tile_without_any_measured_pixel_is_no_tile(parts):
-    model = with_own_teacher(build(parts))
+    model = with_own_teacher(build(parts, whole=True))
     inputs = parts.inputs(SENSORS, batch=3)
-
-    def first_two(views):
-        def cut(x):
-            return {s: value[:, :2] for s, value in x.items()}
-
-        return ViewBatch(cut(views.images), cut(views.valid),
-                         cut(views.dates), views.boxes[:, :2],
-                         views.flips[:, :2])
 
     for views in inputs.values():
         for sensor in SENSORS:
@@ -175,7 +170,8 @@ def test_a_tile_without_any_measured_pixel_is_no_tile(parts):
     found = model(inputs, mode='loss')
     found_statistics = {k: v for k, v in model.statistics.items()
                         if k.endswith('entropy')}
-    expected = model({k: first_two(v) for k, v in inputs.items()},
+    expected = model({k: parts.part_of(v, slice(0, 2))
+                      for k, v in inputs.items()},
                      mode='loss')
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(
@@ -222,11 +218,12 @@ def test_views_pass_together_as_they_would_alone(parts):
     views = parts.inputs(SENSORS)['global']
     with torch.no_grad():
         whole = model.encode(model.student, views)
-        second = ViewBatch(
-            {s: x[1:, :1] for s, x in views.images.items()},
-            {s: x[1:, :1] for s, x in views.valid.items()},
-            {s: x[1:, :1] for s, x in views.dates.items()},
-            views.boxes[1:, :1], views.flips[1:, :1])
+        second = replace(
+            views, images={s: x[1:, :1] for s, x in views.images.items()},
+            valid={s: x[1:, :1] for s, x in views.valid.items()},
+            dates={s: x[1:, :1] for s, x in views.dates.items()},
+            boxes=views.boxes[1:, :1], flips=views.flips[1:, :1],
+            labels=views.labels[1:, :1], locations=views.locations[:1])
         alone = model.encode(model.student, second)
     for source in ('fused', *SENSORS):
         torch.testing.assert_close(whole.pooled[source][1:, :1],
@@ -290,3 +287,80 @@ def test_refusals(parts):
         model({**inputs, 'local': None}, mode='loss')
     with pytest.raises(ValueError, match='mode'):
         model(inputs, mode='train')
+    with pytest.raises(ValueError, match='pixel_head'):
+        MODELS.build(dict(parts.config(SENSORS), qsacl_head=None,
+                          image_head=None))
+    with pytest.raises(ValueError, match='max_places'):
+        MODELS.build(dict(parts.config(SENSORS), max_places=0))
+
+
+def test_labels_are_asked_for_where_there_is_a_text_head(parts):
+    model = build(parts, whole=True)
+    inputs = parts.inputs(SENSORS)
+    inputs['local'] = replace(inputs['local'], labels=None)
+    with pytest.raises(ValueError, match='text_head.*local.*label_sizes'):
+        model(inputs, mode='loss')
+
+
+@pytest.mark.parametrize('head', ['qsacl', 'image', 'pixel', 'object'])
+def test_each_head_can_be_the_only_one(parts, head):
+    config = parts.whole(SENSORS)
+    for other in ('qsacl', 'image', 'pixel', 'object', 'text'):
+        if other != head:
+            config[f'{other}_head'] = None
+    model = MODELS.build(config)
+    model.init_weights()
+    model.train().collect_statistics = True
+    inputs = parts.inputs(SENSORS)
+    if head != 'qsacl':  # the only one that needs local views
+        inputs['local'] = None
+    losses = model(inputs, mode='loss')
+    assert set(losses) == {f'loss_{head}', 'loss_koleo'}
+    assert float(losses[f'loss_{head}'].detach()) > 0
+    total(losses).backward()
+    assert student_without_gradient(model) == []
+    assert 'feature_spread' in model.statistics
+
+
+def test_terms_reach_the_encoder(parts):
+    model = build(parts, whole=True)
+    losses = model(parts.inputs(SENSORS), mode='loss')
+    weight = model.student['backbone'].tokenizers['s1_grd'].projection.weight
+    for term in TERMS:
+        gradient, = torch.autograd.grad(losses[f'loss_{term}'], weight,
+                                        retain_graph=True)
+        assert gradient.abs().max() > 0, term
+
+
+def test_geo_context_moves_once_a_step_and_the_teacher_follows(parts):
+    model = build(parts, whole=True)
+    own = model.student['geo_context']
+    before = own.prototypes.clone()
+    inputs = parts.inputs(SENSORS, batch=3)
+    calls = []
+    real = own.update
+    own.update = lambda *args: (calls.append(len(args[0])), real(*args))
+    model(inputs, mode='loss')
+    assert calls == [2 * 3]  # global views of three tiles
+    region = own.region(inputs['global'].locations)
+    moved = (own.prototypes != before).flatten(1).any(1)
+    assert moved[region[:2]].all() and moved.sum() == 2
+    assert torch.equal(model.teacher['geo_context'].prototypes, before)
+    model.update_teacher(0.5)
+    assert torch.equal(model.teacher['geo_context'].prototypes,
+                       own.prototypes)
+    model.eval()
+    model(inputs, mode='loss')
+    assert len(calls) == 1
+
+
+def test_the_location_changes_the_features(parts):
+    model = build(parts, whole=True).eval()
+    images = dict(hr_rgb=torch.randn(2, 1, 3, 64, 64))
+    samples = [BaseDataElement(metainfo=dict(location=(8.5, 47.4))),
+               BaseDataElement()]
+    with torch.no_grad():
+        unknown = model(images, mode='tensor')['fused']
+        known = model(images, samples, mode='tensor')['fused']
+    assert (unknown[0] - known[0]).abs().max() > 1e-4
+    torch.testing.assert_close(unknown[1], known[1])
