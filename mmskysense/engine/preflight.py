@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,8 +22,11 @@ from mmskysense.utils.command_line import plain_refusal
 __all__ = ['check_data_roots', 'check_datasets', 'data_refusal',
            'missing_data_explained']
 
-# Headers opened of each data set (ours): some seconds at most.
+# Headers opened and samples loaded of each data set (ours): some seconds.
 _MAX_OPENED = 200
+_MAX_LOADED = 32
+# Our transforms that only read; they stand at the head of a pipeline.
+_LOADERS = ('LoadGeoTIFF', 'LoadMultiSensorTile', 'LoadGeoTIFFAnnotations')
 _REMEDY = ('make the sample world (python tools/make_sample_data.py --out '
            'data/sample_world) or give your own folder with --cfg-options '
            'data_root=DIR')
@@ -97,8 +101,11 @@ def check_datasets(*sources: Any) -> None:
     system each, and shows its progress when it takes longer than five
     seconds. Of up to 200 files, evenly spaced, that our loaders will read,
     the header is opened too: bands, data type, and whether the last block
-    lies within the file. No pixels are read, so that damage inside other
-    files still shows only when they are loaded.
+    lies within the file. Of up to 32 samples, evenly spaced, the pipeline's
+    own loading steps are run, with all dates: damage inside a file, values in
+    another unit, samples without a measured pixel, sensors, dates and labels
+    that do not cover the same ground. What is wrong inside other samples
+    still shows only when they are loaded.
 
     Args:
         *sources: Loops, data loaders or data sets of mmengine and the hosts;
@@ -107,7 +114,7 @@ def check_datasets(*sources: Any) -> None:
     Raises:
         FileNotFoundError: A file is missing.
         RasterContractError: A file is empty, truncated or contradicts the
-            sensor table.
+            sensor table, or the files of a sample contradict each other.
     """
     for source in sources:
         dataset = getattr(source, 'dataloader', source)
@@ -138,11 +145,35 @@ def _check_dataset(dataset: Any) -> None:
                 _check_file(path, name)
                 files[path] = opener
     openable = [path for path, opener in files.items() if opener]
-    count = min(len(openable), _MAX_OPENED)
-    for number in np.linspace(0, len(openable) - 1, count).round():
-        path = openable[int(number)]
-        files[path]()
-        _check_last_block(path)
+    for number in _spread(len(openable), _MAX_OPENED):
+        files[openable[number]]()
+        _check_last_block(openable[number])
+    steps = _loading_steps(pipeline)
+    for number in _spread(len(dataset) if steps else 0, _MAX_LOADED):
+        sample = dataset.get_data_info(number)
+        if _is_local(str(sample.get('img_path', ''))):
+            for step in steps:
+                sample = step.transform(sample)
+
+
+def _spread(length: int, limit: int) -> list[int]:
+    """At most ``limit`` numbers below ``length``, evenly spaced."""
+    return [int(number) for number in np.linspace(
+        0, length - 1, min(length, limit)).round()]
+
+
+def _loading_steps(pipeline: Sequence[Any]) -> list[Any]:
+    """The loaders at the head of a pipeline, changed to read all dates."""
+    steps = []
+    for step in pipeline:
+        if type(step).__name__ not in _LOADERS:
+            break
+        step = copy.copy(step)
+        # Nothing is drawn, so the check leaves the random state alone.
+        if hasattr(step, 'num_dates'):
+            step.num_dates = {}
+        steps.append(step)
+    return steps
 
 
 def _files(info: Mapping[str, Any],
