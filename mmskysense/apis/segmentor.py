@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import copy
 import warnings
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from torch import Tensor
 from mmskysense.sensors import get_sensor
 from mmskysense.utils import require
 from mmskysense.utils.checkpoint import check_checkpoint
+from mmskysense.utils.palette import default_palette
 
 
 @dataclass(frozen=True)
@@ -113,19 +113,6 @@ def default_window(cfg: Config) -> tuple[int, int]:
     return int(size[0]), int(size[1])
 
 
-def make_palette(count: int) -> list[tuple[int, int, int]]:
-    """Well separated colours for classes without a palette (ours)."""
-    colours = []
-    for index in range(count):
-        # Steps of the golden ratio keep neighbours apart for any count.
-        hue = (index * 0.618034) % 1.0
-        red, green, blue = colorsys.hsv_to_rgb(
-            hue, 0.65, (0.95, 0.75, 0.55)[index % 3])
-        colours.append((round(255 * red), round(255 * green),
-                        round(255 * blue)))
-    return colours
-
-
 class WindowSegmentor:
     """An mmseg segmentor that scores batches of windows.
 
@@ -182,7 +169,7 @@ class WindowSegmentor:
         palette = [tuple(colour) for colour in meta.get('palette') or ()]
         self.class_names = names
         self.palette = palette if len(palette) == count \
-            else make_palette(count)
+            else default_palette(count)
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[np.ndarray],

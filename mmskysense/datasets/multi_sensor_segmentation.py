@@ -11,6 +11,7 @@ from mmengine.dataset import BaseDataset
 
 from mmskysense.registry import DATASETS
 from mmskysense.sensors import get_sensors
+from mmskysense.utils.palette import default_palette
 
 from .tile_index import check_files, read_index, split_names, tile_paths
 
@@ -204,12 +205,3 @@ class MultiSensorSegDataset(BaseDataset):
                 f"{self.ann_file or self.data_prefix['seg_map']}: expected "
                 'at least one sample name, found none')
         return names
-
-
-def default_palette(count: int) -> list[list[int]]:
-    """Distinct colours for classes that have none: evenly spaced hues."""
-    import colorsys
-    return [[
-        round(255 * channel)
-        for channel in colorsys.hsv_to_rgb(n / count, 0.65, 0.9)
-    ] for n in range(count)]

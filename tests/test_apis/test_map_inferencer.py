@@ -10,7 +10,7 @@ import torch
 from rasterio.transform import Affine
 
 from mmskysense.apis import MapInferencer
-from mmskysense.apis.segmentor import default_window, make_palette
+from mmskysense.apis.segmentor import default_window
 from mmskysense.raster import RasterContractError
 from mmskysense.sensors import get_sensor
 
@@ -348,8 +348,3 @@ def test_the_window_comes_from_the_config():
     padded = dict(data_preprocessor=dict(size=(32, 32)))
     assert default_window(Config(dict(model=padded))) == (32, 32)
     assert default_window(Config(dict(model={}))) == (512, 512)
-
-
-@pytest.mark.parametrize('count', [1, 7, 30])
-def test_made_up_colours_differ(count):
-    assert len(set(make_palette(count))) == count
