@@ -13,7 +13,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from mmskysense.registry import MODELS
-from mmskysense.sensors import Sensor, get_sensor, get_sensors
+from mmskysense.sensors import SENSORS, Sensor, get_sensor, get_sensors
 from mmskysense.structures import ViewBatch
 
 from .host_samples import describe_padding
@@ -95,6 +95,9 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
                 f' has {self.sensor.num_bands}')
         self._mean = self._per_sensor('mean', mean)
         self._std = self._per_sensor('std', std)
+        for name in self.sensors or SENSORS:
+            self._register_statistics(get_sensor(name))
+        self._register_statistics(self.sensor)
         self.batch_augments: Any = None
         self.num_classes = num_classes
         if batch_augments is not None:
@@ -118,6 +121,17 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
                     f"{what} of '{name}' has {len(values)} values, expected "
                     f'{get_sensor(name).num_bands}')
         return {name: tuple(values) for name, values in given.items()}
+
+    def _register_statistics(self, sensor: Sensor) -> None:
+        """Keep mean and std where the model is: no copy for each image."""
+        for what, given, values in (('mean', self._mean, sensor.mean),
+                                    ('std', self._std, sensor.std)):
+            self.register_buffer(
+                f'{what}_{sensor.name}',
+                torch.tensor(
+                    given.get(sensor.name, values),
+                    dtype=torch.float32).view(-1, 1, 1),
+                persistent=False)
 
     def normalize(self,
                   images: Tensor,
@@ -145,10 +159,11 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
                 ' and of the loader alike')
         floating = images.is_floating_point()
         images = images.float()
-        shape = (-1, 1, 1)
-        mean = images.new_tensor(self._mean.get(sensor.name, sensor.mean))
-        std = images.new_tensor(self._std.get(sensor.name, sensor.std))
-        result = (images - mean.view(shape)) / std.view(shape)
+        if not hasattr(self, f'mean_{sensor.name}'):  # registered since
+            self._register_statistics(sensor)
+        mean = getattr(self, f'mean_{sensor.name}').to(images.device)
+        std = getattr(self, f'std_{sensor.name}').to(images.device)
+        result = (images - mean) / std
         if valid is None:
             if not floating:
                 return result

@@ -1,4 +1,6 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from mmskysense.datasets.transforms import (
     PackPretrainInputs,
 )
 from mmskysense.models import MultiSensorDataPreprocessor
-from mmskysense.sensors import get_sensor
+from mmskysense.sensors import SENSORS, get_sensor
 from mmskysense.structures import ViewBatch
 
 RGB = get_sensor('hr_rgb')
@@ -315,3 +317,36 @@ def test_mixup_of_mmpretrain():
     assert scores[:, 1].sum() == 0
     with pytest.raises(ValueError, match='num_classes'):
         MultiSensorDataPreprocessor(batch_augments=augment)(data, True)
+
+
+def test_statistics_are_where_the_model_is_and_not_in_checkpoints():
+    pre = MultiSensorDataPreprocessor(sensors=['s1_grd', 's2_l2a'])
+    assert not pre.state_dict()
+    buffers = dict(pre.named_buffers())
+    assert {'mean_s1_grd', 'std_s1_grd', 'mean_s2_l2a'} <= set(buffers)
+    assert 'mean_hr_rgb' not in buffers
+    pre.to('meta')
+    assert pre.mean_s1_grd.device.type == 'meta'
+
+
+def test_normalising_copies_no_statistics(monkeypatch):
+    pre = MultiSensorDataPreprocessor()
+    image = torch.rand(3, 4, 4)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError('statistics copied for an image')
+
+    monkeypatch.setattr(torch.Tensor, 'new_tensor', refuse)
+    monkeypatch.setattr(torch, 'tensor', refuse)
+    monkeypatch.setattr(torch, 'as_tensor', refuse)
+    pre.normalize(image, pre.sensor)
+
+
+def test_a_sensor_registered_later_is_normalised(monkeypatch):
+    pre = MultiSensorDataPreprocessor(sensor='s1_grd')
+    entry = get_sensor('s1_grd')
+    late = dataclasses.replace(entry, name='late_sar')
+    monkeypatch.setitem(SENSORS, 'late_sar', late)
+    result = pre.normalize(torch.zeros(2, 3, 3), late)
+    expected = -torch.tensor(late.mean) / torch.tensor(late.std)
+    torch.testing.assert_close(result[:, 0, 0], expected)
