@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from mmskysense.raster.band_contract import Grid, check_alignment
 from mmskysense.raster.reader import RasterReader
 from mmskysense.sensors import get_sensors
 
@@ -92,7 +93,8 @@ def index_tiles(root: str | os.PathLike,
             path relative to the sensor's folder, is the tile.
         split: Split of tiles whose path names none; ``'train'`` by default.
         splits: Folder names that are splits.
-        check: Open every file and check its bands and data type.
+        check: Open every file and check its bands and data type, and that
+            the sensors of a tile cover the same ground.
         output: Index file; ``index.json`` in ``root`` by default. It must
             lie in ``root``.
         lists: Split -> text file with one path a line, relative to a
@@ -106,7 +108,8 @@ def index_tiles(root: str | os.PathLike,
     Raises:
         FileNotFoundError: A folder or a listed file is missing, or a folder
             has no raster.
-        RasterContractError: A file contradicts the sensor table.
+        RasterContractError: A file contradicts the sensor table, or another
+            sensor's or date's file of its tile.
         ValueError: No tile id by ``tile_pattern``, two labels for one tile,
             a tile in two splits, or undated files of one name in different
             folders.
@@ -123,6 +126,7 @@ def index_tiles(root: str | os.PathLike,
                          'the split of every file; give one of them')
     listed = None if not lists else resolve_lists(base, sensors, lists)
     tiles: dict[str, dict[str, Any]] = {}
+    grids: dict[str, Grid] = {}  # of the first file of each tile
     for key, folder in {**sensors, **(labels or {})}.items():
         pairs: list[tuple[Path, str | None]]
         if listed is not None and key in listed:
@@ -147,6 +151,9 @@ def index_tiles(root: str | os.PathLike,
                 day = find_date(relative.as_posix(),
                                 reader.check_contract().tags()
                                 if check else None)
+                if check:
+                    check_alignment([grids.setdefault(identity, reader.grid),
+                                     reader.grid])
                 others = tile.setdefault(key, [])
                 if pattern is None:
                     _refuse_namesake(name, day, identity, others)

@@ -62,7 +62,8 @@ def test_command(unindexed, monkeypatch, capsys):
     with pytest.raises(SystemExit) as error:
         runpy.run_path(tool, run_name='__main__')
     message = str(error.value)
-    assert message.startswith('error: ') and 'SENSOR=FOLDER' in message
+    assert message.startswith('build_index.py: error: ')
+    assert 'SENSOR=FOLDER' in message
     assert '\n' not in message
 
 
@@ -192,3 +193,18 @@ def test_namesakes_of_two_classes_are_not_two_dates(image_archive):
                     for t in json.loads(path.read_text())['tiles']})
     assert ids[0]['Forest/1'] == ids[0]['River/1'] == 1
     assert ids[1]['1'] == 2
+
+
+@pytest.mark.parametrize('change, word', [
+    (dict(crs='EPSG:32632'), 'expected the CRS'),
+    (dict(origin=(500100.0, 5400000.0)), 'expected the bounds')])
+def test_sensors_of_a_tile_on_other_ground_are_refused(
+        write_raster, tmp_path, change, word):
+    write_raster('hr/a.tif', np.ones((3, 40, 40), np.uint8), pixel=1.0)
+    path = write_raster(
+        'sar/a.tif', np.full((2, 4, 4), -9, np.float32), **change)
+    with pytest.raises(RasterContractError, match=word) as error:
+        index_tiles(tmp_path, dict(hr_rgb='hr', s1_grd='sar'))
+    assert path in str(error.value)
+    assert not list(tmp_path.glob('index.json*'))
+    index_tiles(tmp_path, dict(hr_rgb='hr', s1_grd='sar'), check=False)

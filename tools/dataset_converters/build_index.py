@@ -11,17 +11,17 @@ Examples::
 """
 
 import argparse
-import sys
 
 from mmskysense.datasets.index_builder import index_tiles
+from mmskysense.utils.command_line import plain_refusal
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:
     """Parse NAME=PATH arguments."""
     pairs = dict(text.split('=', 1) for text in texts if '=' in text)
     if len(pairs) != len(texts):
-        sys.exit(f'error: expected distinct NAME=PATH, found '
-                 f'{" ".join(texts)}')
+        raise ValueError('expected distinct NAME=PATH, found '
+                         f'{" ".join(texts)}')
     return pairs
 
 
@@ -66,7 +66,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Write the index and say where it is."""
     args = parse_args()
-    try:
+    with plain_refusal('build_index.py'):
         path = index_tiles(
             args.root,
             _pairs(args.sensors),
@@ -76,8 +76,6 @@ def main() -> None:
             check=not args.no_check,
             output=args.out,
             lists=_pairs(args.lists))
-    except (OSError, KeyError, ValueError) as error:
-        sys.exit(f'error: {error}')
     print(path)
 
 
