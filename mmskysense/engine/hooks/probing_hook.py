@@ -166,7 +166,8 @@ class ProbingHook(Hook):
                             'with student and teacher, found '
                             f'{type(model).__name__}')
         backbone = parts['backbone']
-        fusion = parts['fusion'] if 'fusion' in parts else None
+        # A ModuleDict has no get().
+        fusion = parts['fusion'] if 'fusion' in parts else None  # noqa: SIM401
         sensor = self.sensor or getattr(backbone, 'sensor', 'hr_rgb')
         return FeatureEncoder(backbone, self.features, (), sensor,
                               fusion), model.data_preprocessor

@@ -31,7 +31,8 @@ def write_colour_maps(encoder: FeatureEncoder,
     """Write a PNG with a column for each image: picture, features.
 
     Equal colours mean similar features in all images: the components are
-    those of all maps together, see :func:`principal_colours`.
+    those of all maps together, see :func:`principal_colours`; pictures are
+    stretched together too.
 
     Args:
         encoder: Its :meth:`FeatureEncoder.dense` is shown.
@@ -51,10 +52,13 @@ def write_colour_maps(encoder: FeatureEncoder,
                                 .cpu())
     names = sensor.default_bands or sensor.band_names[:3]
     bands = [sensor.band_index(name) for name in names]
+    pixels = images[:, bands].permute(0, 2, 3, 1)
+    # Stretched together: water stays dark beside a town.
+    pictures = stretch(pixels.flatten(0, 1).numpy(),
+                       np.ones((pixels.shape[:2].numel(), pixels.shape[2]),
+                               bool)).reshape(pixels.shape)
     columns = []
-    for image, colour in zip(images, colours, strict=True):
-        pixels = image[bands].permute(1, 2, 0).numpy()
-        picture = stretch(pixels, np.ones(pixels.shape[:2], bool))
+    for picture, colour in zip(pictures, colours, strict=True):
         columns.append(np.concatenate([
             resize_nearest(picture, (side, side)),
             resize_nearest(colour, (side, side))]))

@@ -187,7 +187,8 @@ def build_encoder(config: Mapping[str, Any],
         seed: Of random weights.
 
     Returns:
-        The encoder on the CPU, frozen, in evaluation mode, and the preprocessor that normalises for it.
+        The encoder on the CPU, frozen, in evaluation mode, and the
+        preprocessor that normalises for it.
 
     Raises:
         ValueError: No backbone in the config, or the checkpoint does not

@@ -165,7 +165,7 @@ def probe_images(make_encoder: EncoderMaker,
             per_seed.append(dict(seed=seed, top1=float(correct.mean()),
                                  n_train=len(chosen), **choice))
     result = dict(
-        **_summary(right), n_train=per_seed[0]['n_train'], n_test=len(test),
+        **summarise(right), n_train=per_seed[0]['n_train'], n_test=len(test),
         classes=list(test.classes), method=options.method,
         fraction=options.fraction, image_size=options.image_size,
         feature_dims=sum(f.shape[1] for f in features['test'].values()),
@@ -175,14 +175,21 @@ def probe_images(make_encoder: EncoderMaker,
         result['std_over_seeds'] = float(
             np.std([found['top1'] for found in per_seed], ddof=1))
     if each:
-        result['each'] = [dict(features=name, **_summary(values))
+        result['each'] = [dict(features=name, **summarise(values))
                           for name, values in each.items()]
     result['seconds'] = round(time.perf_counter() - start, 2)
     return result
 
 
-def _summary(right: Sequence[np.ndarray]) -> dict[str, Any]:
-    """top1 and its interval of bool (N,) for each seed."""
+def summarise(right: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Accuracy and its interval over test images.
+
+    Args:
+        right: For each seed bool (N,), which test images were right.
+
+    Returns:
+        ``top1``, the mean over seeds and images, and ``ci95``.
+    """
     by_image = np.stack(right, axis=1).mean(1)
     return dict(top1=float(by_image.mean()),
                 ci95=list(bootstrap_interval(by_image)))

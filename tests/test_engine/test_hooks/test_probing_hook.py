@@ -128,7 +128,7 @@ def test_data_set_configs_a_plain_model_and_a_limit(tmp_path, scenes):
 
     hook = ProbingHook(train=dataset('train'), test=dataset('test'),
                        at_start=False, max_images=2, k=1, features='stages')
-    runner, lines = train(tmp_path / 'run', [hook], OneBackbone(), 2)
+    _, lines = train(tmp_path / 'run', [hook], OneBackbone(), 2)
     steps = [line['step'] for line in lines if 'probe/knn_top1' in line]
     assert steps == [2]
     assert [len(part) for part in hook._images.values()] == [2, 2]
