@@ -1,8 +1,10 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Judging an installation: pure functions over facts."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 # Import name -> whether the core of the package needs it.
 LIBRARIES = {
@@ -29,7 +31,36 @@ PROVIDERS = {
 # torchvision 0.15 goes with torch 2.0, 0.26 with 2.11.
 TORCHVISION_MINOR_OFFSET = 15
 UPSTREAM_NEWEST_TORCH = (2, 4)
-INSTALL = 'pip install -c requirements/constraints.txt'
+_REQUIREMENTS = Path(__file__).resolve().parents[2] / 'requirements'
+
+
+# What a missing optional library is needed for.
+USES = {
+    'mmseg': 'semantic segmentation and maps',
+    'mmdet': 'object detection',
+    'mmpretrain': 'scene classification',
+    'timm': 'tests',
+}
+
+
+def install_command(folder: Path = _REQUIREMENTS) -> str:
+    """Begin of a line that installs a tested version.
+
+    Args:
+        folder: Where a clone of the repository has its requirement files;
+            what pip installed has none.
+
+    Returns:
+        str: For example ``'pip install -c requirements/constraints.txt'``.
+    """
+    constraints = folder / 'constraints.txt'
+    if not constraints.is_file():
+        return 'pip install'
+    path = os.path.relpath(constraints)
+    return f"pip install -c {constraints if path[:2] == '..' else path}"
+
+
+INSTALL = install_command()
 
 
 @dataclass(frozen=True)
@@ -212,8 +243,9 @@ def _torch_problems(env: Environment) -> list[Problem]:
                 f'{", ".join(upstream)}: OpenMMLab\'s own releases are tested '
                 f'up to torch 2.4 and cannot resume with torch 2.6 or newer; '
                 f'found torch {torch}',
-                f'pip uninstall -y {" ".join(upstream)} && pip install -r '
-                'requirements/mminstall.txt -c requirements/constraints.txt'))
+                f'pip uninstall -y {" ".join(upstream)} && {INSTALL} '
+                + ' '.join(next(d for d in PROVIDERS.values()
+                                if name in d)[0] for name in upstream)))
     if upstream and not env.has_pkg_resources:
         problems.append(
             Problem(

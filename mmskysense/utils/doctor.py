@@ -16,8 +16,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
+from pathlib import Path
 
-from .diagnosis import LIBRARIES, PROVIDERS, Environment, Problem, diagnose
+from mmskysense.version import __version__
+
+from .diagnosis import (
+    LIBRARIES,
+    PROVIDERS,
+    USES,
+    Environment,
+    Problem,
+    diagnose,
+)
 
 
 def inspect_environment() -> Environment:
@@ -126,12 +136,15 @@ def to_text(env: Environment, problems: Sequence[Problem]) -> str:
         str: Several lines, without a newline at the end.
     """
     lines = [
+        f'mmskysense   {__version__}  ({Path(__file__).parents[1]})',
         f'python       {".".join(map(str, env.python))}  '
         f'({platform.platform(terse=True)})'
     ]
     for name, version in env.versions.items():
         names = env.distributions.get(name, [])
         note = '' if names in ([], [name]) else f'  ({", ".join(names)})'
+        if not version and name in USES:
+            note = f'  (optional, for {USES[name]})'
         if name == 'rasterio' and env.gdal:
             note += f'  GDAL {env.gdal}'
         if name == 'mmcv' and version:

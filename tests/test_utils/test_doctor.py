@@ -18,6 +18,7 @@ from mmskysense.utils.diagnosis import (
     diagnose,
     expected_torchvision,
     find_collisions,
+    install_command,
     version_pair,
 )
 from mmskysense.utils.doctor import to_text, try_imports
@@ -188,6 +189,28 @@ def test_try_imports_survives_a_crash(tmp_path, monkeypatch):
 
 def fake_environment(monkeypatch, env):
     monkeypatch.setattr(doctor, 'inspect_environment', lambda: env)
+
+
+def test_fixes_name_no_file_that_is_not_there(tmp_path, monkeypatch):
+    folder = tmp_path / 'clone/requirements'
+    # What pip installed has no requirement files beside it.
+    assert install_command(folder) == 'pip install'
+    folder.mkdir(parents=True)
+    (folder / 'constraints.txt').touch()
+    monkeypatch.chdir(tmp_path / 'clone')
+    assert install_command(folder) == \
+        'pip install -c requirements/constraints.txt'
+    (tmp_path / 'other').mkdir()
+    monkeypatch.chdir(tmp_path / 'other')
+    assert install_command(folder) == \
+        f'pip install -c {folder}/constraints.txt'
+
+
+def test_text_says_what_a_missing_library_is_for():
+    text = to_text(healthy(versions=dict(mmdet=None)), [])
+    assert text.startswith('mmskysense ')
+    assert 'mmdet        not installed  (optional, for object detection)' \
+        in text
 
 
 def test_exit_status_and_json(monkeypatch, capsys):
