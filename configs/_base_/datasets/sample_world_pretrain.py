@@ -35,6 +35,9 @@ train_dataloader = dict(
     drop_last=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     collate_fn=dict(type='pseudo_collate'),
+    # tools/train.py sees to it that all files exist, opens up to 200 of them
+    # and loads up to 32 tiles. check_files='open' opens all of them at every
+    # start, which for a large archive takes minutes.
     dataset=dict(
         type='mmskysense.MultiSensorTileDataset',
         data_root=data_root,
