@@ -41,7 +41,7 @@ def is_placeholder(path):
 
 
 def commands(text):
-    """Lines of bash blocks, fenced or indented, continued lines joined, comments off."""
+    """Lines of bash blocks, continued ones joined, without comments."""
     blocks = BLOCK.findall(text) + INDENTED.findall(BLOCK.sub('', text))
     for block in blocks:
         for line in re.sub(r'\\\n', ' ', block).splitlines():
