@@ -110,15 +110,15 @@ def check_arguments(args: argparse.Namespace) -> None:
                              'at least 1')
     if args.device.startswith('cuda') and not torch.cuda.is_available():
         raise ValueError(f'--device {args.device}: no GPU found; use cpu')
+    if args.maps and args.blocks is not None:
+        raise ValueError('--maps shows the last map or all stages: leave '
+                         '--blocks out')
     if args.dataset is None:
         for name in ('data_root', 'train_list', 'test_list'):
             if getattr(args, name) is None:
                 raise ValueError(f'--{name.replace("_", "-")} is missing: '
                                  'give class folders with two lists, or '
                                  '--dataset')
-    if args.maps and args.blocks is not None:
-        raise ValueError('--maps shows the last map or all stages: leave '
-                         '--blocks out')
     if args.dataset and (args.train_list or args.test_list):
         raise ValueError('--dataset has its own lists: leave --train-list '
                          'and --test-list out')
@@ -199,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         result = probe(args)
         result.update(
             {name: value for name, value in vars(args).items()
-             if name not in result and name not in ('json', 'quiet', 'maps')},
+             if name not in {'each', 'json', 'maps', 'quiet', *result}},
             features='blocks' if args.blocks is not None else args.features,
             versions=installed_versions())
         if args.json:

@@ -12,6 +12,7 @@ from .config_sets import (
 from .dense import DenseOptions, probe_segmentation
 from .extraction import extract_features
 from .feature_encoder import FEATURES, FeatureEncoder, build_encoder
+from .few_shot_list import write_few_shot_list
 from .image_sets import (
     ImageBatches,
     LabelledImages,
@@ -32,5 +33,5 @@ __all__ = [
     'is_segmentation', 'judge_features', 'labelled_images', 'linear_probe',
     'nearest_neighbour_scores', 'probe_images', 'probe_segmentation',
     'read_image_list', 'stratified_subset', 'write_colour_maps',
-    'write_record'
+    'write_few_shot_list', 'write_record'
 ]
