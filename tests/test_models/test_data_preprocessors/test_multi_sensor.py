@@ -162,7 +162,7 @@ def test_sensors_without_masks():
 
 @pytest.mark.parametrize('local_views', [0, 3])
 def test_views(local_views):
-    cut = MultiCropViews(dict(hr_rgb=(6, 4), s2_l2a=(4, 2)),
+    cut = MultiCropViews(dict(hr_rgb=(6, 4), s2_l2a=(4, 4)),
                          local_views=local_views)
     pack = PackPretrainInputs()
     batch = pseudo_collate(

@@ -21,7 +21,9 @@ def config(parts, sample_world, work_dir, accumulate=1):
     cfg = Config.fromfile(
         CONFIGS / 'skysense_v2_tiny_1xb8-2k_sample-world.py')
     cfg.model = parts.config(SENSORS, moe=dict(num_experts=2, blocks=1))
-    cfg.train_pipeline[1].update(
+    crop = next(step for step in cfg.train_pipeline
+                if step.type.endswith('MultiCropViews'))
+    crop.update(
         sizes=dict(hr_rgb=(64, 32), s2_l2a=(8, 4), s1_grd=(8, 4)),
         local_views=2, num_dates=dict(s2_l2a=2, s1_grd=1))
     loader = cfg.train_dataloader
@@ -101,6 +103,59 @@ def test_teacher_moves_every_second_iteration_with_accumulation(
     monkeypatch.setattr(SkySenseV2Pretrainer, 'update_teacher', count)
     Runner.from_cfg(config(parts, sample_world, tmp_path, 2)).train()
     assert len(steps) == 3
+
+
+def test_a_loss_that_blows_up_stops_the_run(parts, sample_world, tmp_path,
+                                            monkeypatch):
+    """Stops, names the tiles of that batch, keeps the last good weights."""
+    from mmskysense.models import SkySenseV2Pretrainer
+    batches = []
+    real, real_step = SkySenseV2Pretrainer.loss, \
+        SkySenseV2Pretrainer.train_step
+
+    def loss(self, inputs):
+        losses = real(self, inputs)
+        if len(batches) == 5:
+            losses['loss_qsacl'] = losses['loss_qsacl'] * float('nan')
+        return losses
+
+    def step(self, data, optim_wrapper):
+        batches.append([sample.tile_id for sample in data['data_samples']])
+        return real_step(self, data, optim_wrapper)
+
+    monkeypatch.setattr(SkySenseV2Pretrainer, 'loss', loss)
+    monkeypatch.setattr(SkySenseV2Pretrainer, 'train_step', step)
+    cfg = config(parts, sample_world, tmp_path)
+    cfg.train_cfg.max_iters = 20
+    with pytest.raises(FloatingPointError) as error:
+        Runner.from_cfg(cfg).train()
+    message = str(error.value)
+    assert 'iteration 5 ' in message and ', '.join(batches[4]) in message
+    # It is looked at every second iteration, so iteration 6 was the last.
+    assert len(batches) == 6
+    assert [p.name for p in tmp_path.glob('*.pth')] == ['iter_3.pth']
+    assert (tmp_path / 'last_checkpoint').read_text().endswith('iter_3.pth')
+    assert all(torch.isfinite(value).all()
+               for value in weights(tmp_path / 'iter_3.pth').values())
+
+
+def test_the_whole_method_runs_and_warms_its_terms_up(
+        parts, sample_world, tmp_path):
+    cfg = config(parts, sample_world, tmp_path)
+    cfg.model = parts.whole(SENSORS, moe=dict(num_experts=2, blocks=1))
+    cfg.model['text_head'].update(num_classes=10)
+    cfg.custom_hooks[0].loss_warmup = dict(pixel=4, object=4)
+    cfg.experiment_name = 'whole-method'
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    scalars = runner.message_hub.log_scalars
+    losses = {term: list(scalars[f'train/loss_{term}'].data[0])
+              for term in ('qsacl', 'image', 'pixel', 'object', 'text',
+                           'koleo')}
+    assert all(len(values) == 6 for values in losses.values())
+    # A quarter of the weight at first, all of it from the fourth on.
+    assert losses['pixel'][0] < 0.5 * losses['pixel'][4]
+    assert losses['object'][0] < 0.5 * losses['object'][4]
 
 
 @pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')),
