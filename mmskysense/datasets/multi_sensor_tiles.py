@@ -75,7 +75,8 @@ class MultiSensorTileDataset(BaseDataset):
             raise ValueError(
                 f'{index}: expected tiles of split {self.split}, found '
                 f'{len(tiles)} tiles of splits {split_names(tiles)}')
-        samples, files = [], []
+        samples: list[dict] = []
+        files: list[tuple[str, str | None]] = []
         for tile in kept:
             sample: dict[str, Any] = dict(
                 tile_id=tile['id'], split=tile.get('split'), paths={},

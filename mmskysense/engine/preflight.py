@@ -26,7 +26,8 @@ __all__ = ['check_data_roots', 'check_datasets', 'data_refusal',
 _MAX_OPENED = 200
 _MAX_LOADED = 32
 # Our transforms that only read; they stand at the head of a pipeline.
-_LOADERS = ('LoadGeoTIFF', 'LoadMultiSensorTile', 'LoadGeoTIFFAnnotations')
+_LOADERS = ('LoadGeoTIFF', 'LoadMultiSensorTile', 'LoadGeoTIFFAnnotations',
+            'LoadTileLabels')
 _REMEDY = ('make the sample world (python tools/make_sample_data.py --out '
            'data/sample_world) or give your own folder with --cfg-options '
            'data_root=DIR')
@@ -96,16 +97,17 @@ def check_datasets(*sources: Any) -> None:
     """Look at the files of data sets before they are used.
 
     Checked of every sample: that its image, label and sensor files
-    (``img_path``, ``seg_map_path`` where the pipeline loads labels,
-    ``paths``) exist and are not empty; this costs one look at the file
-    system each, and shows its progress when it takes longer than five
-    seconds. Of up to 200 files, evenly spaced, that our loaders will read,
-    the header is opened too: bands, data type, and whether the last block
-    lies within the file. Of up to 32 samples, evenly spaced, the pipeline's
-    own loading steps are run, with all dates: damage inside a file, values in
-    another unit, samples without a measured pixel, sensors, dates and labels
-    that do not cover the same ground. What is wrong inside other samples
-    still shows only when they are loaded.
+    (``img_path``, ``paths``, and ``seg_map_path`` and ``label_path`` where
+    the pipeline loads labels) exist and are not empty; this costs one look
+    at the file system each, and shows its progress when it takes longer
+    than five seconds. Of up to 200 files, evenly spaced, that our loaders
+    will read, the header is opened too: bands, data type, and whether the
+    last block lies within the file. Of up to 32 samples, evenly spaced, the
+    pipeline's own loading steps are run, with all dates: damage inside a
+    file, values in another unit, samples without a measured pixel, sensors,
+    dates and labels that do not cover the same ground, labels outside the
+    classes. What is wrong inside other samples still shows only when they
+    are loaded.
 
     Args:
         *sources: Loops, data loaders or data sets of mmengine and the hosts;
@@ -189,6 +191,9 @@ def _files(info: Mapping[str, Any],
     if isinstance(path, str) and _is_local(path) and 'paths' not in info:
         yield path, single and partial(_open, path, single.sensor,
                                        single.options)
+    path = info.get('label_path')
+    if path is not None and 'LoadTileLabels' in loaders:
+        yield path, partial(open_raster, path)
     path = info.get('seg_map_path')
     if isinstance(path, str) and _is_local(path) and any(
             'Annotation' in loader for loader in loaders):

@@ -246,12 +246,12 @@ def test_jitter_strength_of_every_sensor(name):
 
 def test_packs_views(tile):
     results = LoadMultiSensorTile(SENSORS).transform(tile)
-    sizes = dict(hr_rgb=(32, 16), s2_l2a=(4, 2), s1_grd=(4, 2))
+    sizes = dict(hr_rgb=(32, 16), s2_l2a=(8, 4), s1_grd=(8, 4))
     packed = PackPretrainInputs().transform(
         MultiCropViews(sizes).transform(results))
     assert [len(packed['inputs'][k]) for k in ('global', 'local')] == [2, 4]
     view = packed['inputs']['local'][0]
-    assert view['images']['s2_l2a'].shape == (3, 10, 2, 2)
+    assert view['images']['s2_l2a'].shape == (3, 10, 4, 4)
     assert view['flip'].dtype == torch.bool
     assert packed['data_samples'].tile_id == '0001'
 

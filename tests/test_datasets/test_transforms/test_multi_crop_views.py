@@ -183,6 +183,8 @@ def test_validity_flips_with_the_image(flip):
     (dict(global_views=0), 'global_views'),
     (dict(aspect_ratio=(2, 1)), 'aspect_ratio'),
     (dict(sizes=dict(hr_rgb=(64, ))), 'sizes'),
+    (dict(sizes=dict(hr_rgb=(64, 3))), r'\(64, 3\).*patch size of 4'),
+    (dict(sizes=dict(s1_grd=(16, 8)), patch_size=16), 'patch size of 16'),
 ])
 def test_refuses_bad_options(options, words):
     with pytest.raises(ValueError, match=words):
@@ -252,3 +254,35 @@ def test_refuses_label_sizes_without_labels():
         MultiCropViews(SIZES, label_sizes=(4, 2)).transform(tile())
     with pytest.raises(ValueError, match='label_sizes must be'):
         MultiCropViews(SIZES, label_sizes=(4, ))
+
+
+@pytest.mark.parametrize('corner', [(0, 0), (280, 280), (150, 0)])
+def test_a_tile_of_nodata_still_gives_views(corner):
+    """40 by 40 of 320 by 320 pixels are measured: 1.6 %."""
+    results = tile()
+    for valid in results['valid'].values():
+        valid[:] = False
+    rows, columns = (slice(c, c + 40) for c in corner)
+    results['valid']['hr_rgb'][:, rows, columns] = True
+    views = MultiCropViews(SIZES, local_views=30).transform(results)
+    for key, (low, high) in (('global_views', (0.32, 1.0)),
+                             ('local_views', (0.05, 0.32))):
+        seen = [view['valid']['hr_rgb'].any() for view in views[key]]
+        assert np.mean(seen) > 0.9
+        for view in views[key]:
+            x0, y0, x1, y1 = view['box']
+            assert 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1
+            assert low - 1e-4 <= (x1 - x0) * (y1 - y0) <= high + 1e-4
+            assert np.isfinite(view['images']['hr_rgb']).all()
+    boxes = {tuple(view['box']) for view in views['local_views']}
+    assert len(boxes) == 30
+
+
+def test_a_tile_without_any_measured_pixel_gives_empty_views():
+    results = tile()
+    for valid in results['valid'].values():
+        valid[:] = False
+    views = MultiCropViews(SIZES).transform(results)
+    for view in views['global_views'] + views['local_views']:
+        assert not any(valid.any() for valid in view['valid'].values())
+        assert all((image == 0).all() for image in view['images'].values())
