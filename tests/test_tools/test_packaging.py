@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from email import message_from_string
 from pathlib import Path
@@ -30,6 +31,9 @@ def requirements(name):
 def checkout(tmp_path_factory):
     """A copy of the repository, so that a build leaves nothing in it."""
     root = tmp_path_factory.mktemp('checkout')
+    # setuptools takes tests/test*.py by itself unless it is told not to.
+    (root / 'tests').mkdir()
+    (root / 'tests/test_any.py').touch()
     for entry in ENTRIES:
         source = ROOT / entry
         if source.is_dir():
@@ -66,6 +70,22 @@ def test_wheel_is_complete(wheel):
     }
     assert python <= names
     assert not any('__pycache__' in n or n.startswith('tests') for n in names)
+
+
+def test_source_distribution_has_what_a_build_needs_and_no_more(checkout):
+    subprocess.run([sys.executable, 'setup.py', '-q', 'sdist'], cwd=checkout,
+                   check=True, capture_output=True)
+    path = next((checkout / 'dist').glob('*.tar.gz'))
+    with tarfile.open(path) as archive:
+        sizes = {member.name.partition('/')[2]: member.size
+                 for member in archive.getmembers() if member.isfile()}
+    for expected in ('setup.py', 'LICENSE', 'model-index.yml',
+                     'requirements/runtime.txt', 'tools/train.py',
+                     'configs/_base_/default_runtime.py',
+                     'mmskysense/.mim/tools/train.py'):
+        assert expected in sizes
+    assert not [name for name in sizes if name.startswith(('tests', 'docs'))]
+    assert max(sizes.values()) < 100_000
 
 
 def test_wheel_forces_no_openmmlab_distribution(wheel):
