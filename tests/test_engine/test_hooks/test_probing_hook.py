@@ -2,6 +2,7 @@
 """ProbingHook in mmengine's own Runner."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from torch import nn
 from mmskysense.engine.hooks import ProbingHook
 from mmskysense.models import SkySenseV2
 from mmskysense.models.data_preprocessors import MultiSensorDataPreprocessor
+from mmskysense.registry import MODELS
 
 ARCH = dict(embed_dims=16, depths=(1, 1, 1, 1), head_dims=8, window_size=4)
 
@@ -149,6 +151,30 @@ def test_a_sensor_other_than_the_encoders_own(tmp_path, scenes):
     _, lines = train(tmp_path / 'run', [hook], model, 1)
     assert [line['probe/knn_top1'] for line in lines
             if 'probe/knn_top1' in line] == [1.0, 1.0]
+
+
+def test_the_pretrainers_fused_features():
+    sensors = ('s2_l2a', 'hr_rgb')
+    model = MODELS.build(dict(
+        type='mmskysense.SkySenseV2Pretrainer',
+        backbone=dict(type='mmskysense.SkySenseV2', arch=ARCH,
+                      sensors=sensors, sensor='s2_l2a', out_indices=(3, )),
+        fusion=dict(type='mmskysense.MultiModalTemporalFusion',
+                    in_channels=128, embed_dims=24, depth=1, num_heads=2,
+                    sensors=sensors),
+        qsacl_head=dict(type='mmskysense.QSACLHead', in_channels=24,
+                        num_queries=2, num_heads=2, num_prototypes=8,
+                        hidden_channels=8, bottleneck_channels=4),
+        data_preprocessor=dict(type='mmskysense.MultiSensorDataPreprocessor',
+                               sensors=sensors)))
+    model.init_weights()
+    hook = ProbingHook('root', 'train.txt', 'test.txt', features='fused',
+                       sensor='hr_rgb')
+    encoder, _ = hook._encoder(SimpleNamespace(model=model))
+    images = torch.randn(2, 3, 32, 32)
+    expected = model.eval()(dict(hr_rgb=images[:, None]), mode='tensor')
+    torch.testing.assert_close(encoder(images)['fused'],
+                               expected['fused'].mean((2, 3)))
 
 
 def test_features_that_are_not_finite_stop_the_run(tmp_path, scenes):
