@@ -14,6 +14,7 @@ from mmskysense.engine import enable_amp, prepare_launch
 from mmskysense.engine.preflight import (
     check_data_roots,
     check_datasets,
+    check_init_checkpoints,
     data_refusal,
     missing_data_explained,
 )
@@ -131,6 +132,7 @@ def main() -> None:
                 if validates:
                     loops.append(runner.val_loop)
             check_datasets(*loops)
+            check_init_checkpoints(runner.model)
             check_start(runner)
     with data_refusal('train.py'):
         runner.train()

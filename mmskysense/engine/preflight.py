@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 from tqdm import tqdm
 
 from mmskysense.raster.band_contract import RasterContractError
 from mmskysense.raster.open_files import open_raster
 from mmskysense.raster.reader import RasterReader
+from mmskysense.utils.checkpoint import CheckpointError, read_checkpoint
 from mmskysense.utils.command_line import plain_refusal
 
-__all__ = ['check_data_roots', 'check_datasets', 'data_refusal',
-           'missing_data_explained']
+__all__ = ['check_data_roots', 'check_datasets', 'check_init_checkpoints',
+           'data_refusal', 'missing_data_explained']
 
 # Headers opened and samples loaded of each data set (ours): some seconds.
 _MAX_OPENED = 200
@@ -74,7 +76,10 @@ def missing_data_explained() -> Iterator[None]:
 
 @contextmanager
 def data_refusal(program: str) -> Iterator[None]:
-    """Turn a bad raster met while running into one line and status 1.
+    """Turn bad input met while running into one line and status 1.
+
+    That is a bad raster, and a checkpoint that does not fit the part of the
+    model whose ``init_cfg`` names it.
 
     Data loading workers hand over their traceback as the message: what is
     printed is its last line, which names the file and the remedy.
@@ -87,6 +92,9 @@ def data_refusal(program: str) -> Iterator[None]:
     """
     try:
         yield
+    except CheckpointError:
+        with plain_refusal(program):
+            raise
     except RasterContractError as error:
         text = str(error).rpartition('RasterContractError: ')[2]
         with plain_refusal(program):
@@ -122,6 +130,25 @@ def check_datasets(*sources: Any) -> None:
         dataset = getattr(source, 'dataloader', source)
         for leaf in _leaves(getattr(dataset, 'dataset', dataset)):
             _check_dataset(leaf)
+
+
+def check_init_checkpoints(model: nn.Module) -> None:
+    """Look at the checkpoints that parts of a model will be loaded from.
+
+    Args:
+        model: Its modules' ``init_cfg`` of type ``Pretrained`` count;
+            addresses of model zoos are left to mmengine.
+
+    Raises:
+        FileNotFoundError: A checkpoint is missing.
+        ValueError: It cannot be read.
+    """
+    for module in model.modules():
+        given = getattr(module, 'init_cfg', None) or {}
+        for init in given if isinstance(given, list) else [given]:
+            path = init.get('checkpoint')
+            if path and init.get('type') == 'Pretrained' and _is_local(path):
+                read_checkpoint(path)
 
 
 def _leaves(dataset: Any) -> Iterator[Any]:

@@ -18,6 +18,10 @@ from .command_line import check_file
 _EXAMPLES = 3
 
 
+class CheckpointError(ValueError):
+    """A checkpoint cannot be read, or does not fit the model."""
+
+
 def read_checkpoint(path: str) -> dict[str, Any]:
     """Read a checkpoint file onto the CPU.
 
@@ -29,7 +33,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no file.
-        ValueError: If it is empty, truncated or not a checkpoint.
+        ValueError: If it is empty; :class:`CheckpointError` if it is
+            truncated or not a checkpoint.
     """
     check_file(path, 'checkpoint', 'give the path of a .pth file that '
                'tools/train.py wrote (work_dirs/<config>/)')
@@ -42,18 +47,19 @@ def read_checkpoint(path: str) -> dict[str, Any]:
             path, map_location='cpu', logger='silent')
     except (RuntimeError, EOFError, OSError, ValueError, KeyError,
             AttributeError, ImportError, IndexError) as error:
-        raise ValueError(
+        raise CheckpointError(
             f'checkpoint {path}: cannot be read, it is truncated or not a '
             'torch checkpoint; copy or download it again '
             f'({type(error).__name__})') from error
     except Exception as error:  # pickle.UnpicklingError and its relatives
-        raise ValueError(
+        raise CheckpointError(
             f'checkpoint {path}: is not a torch checkpoint '
             f'({type(error).__name__}); give a .pth file that '
             'tools/train.py wrote') from error
     if not isinstance(content, dict):
-        raise ValueError(f'checkpoint {path}: expected a dict of tensors, '
-                         f'found {type(content).__name__}')
+        raise CheckpointError(
+            f'checkpoint {path}: expected a dict of tensors, found '
+            f'{type(content).__name__}')
     return content
 
 
@@ -97,8 +103,8 @@ def check_checkpoint(model: nn.Module, path: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no file.
-        ValueError: If it cannot be read or keys are missing, unexpected or of
-            another size; the message names examples and the remedy.
+        CheckpointError: If it cannot be read or keys are missing, unexpected
+            or of another size; the message names examples and the remedy.
     """
     model = getattr(model, 'module', model)
     content = read_checkpoint(path)
@@ -125,7 +131,7 @@ def check_checkpoint(model: nn.Module, path: str) -> dict[str, Any]:
         problems.append(
             f'{len(unexpected)} unexpected{name_a_few(unexpected)}')
     if problems:
-        raise ValueError(
+        raise CheckpointError(
             f'checkpoint {path} does not fit the model of the config: '
             f"{'; '.join(problems)}; use the config it was trained with "
             '(a copy lies beside the checkpoint), or load a backbone alone '

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from .checkpoint import name_a_few, read_checkpoint
+from .checkpoint import CheckpointError, name_a_few, read_checkpoint
 
 # Where encoders lie in the checkpoints people have, tried in this order.
 _PREFIXES = ('teacher.backbone.', 'student.backbone.', 'backbone.', '')
@@ -46,8 +46,8 @@ def load_checkpoint_strictly(module: nn.Module,
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Unreadable, or sizes or keys differ; one line that names
-            both sizes and the remedy.
+        CheckpointError: Unreadable, or sizes or keys differ; one line that
+            names both sizes and the remedy.
     """
     content = read_checkpoint(os.fspath(path))
     state = _encoder_state(content, path, branch)
@@ -82,7 +82,7 @@ def load_checkpoint_strictly(module: nn.Module,
     new_norms = [key for key in missing if key.startswith('norms.')]
     missing = [key for key in missing if key not in new_norms]
     if missing or unexpected:
-        raise ValueError(
+        raise CheckpointError(
             f'checkpoint {path} does not fit {type(module).__name__}: '
             f'{len(missing)} keys missing{name_a_few(missing)}, '
             f'{len(unexpected)} unexpected{name_a_few(unexpected)}; '
@@ -183,10 +183,10 @@ def _encoder_state(content: dict[str, Any], path: str | os.PathLike,
         if any(_TOKENIZER.match(key) for key in state):
             return state
     if branch is not None:
-        raise ValueError(
+        raise CheckpointError(
             f"checkpoint {path}: has no '{prefixes[0]}*'; give a checkpoint "
             'of a pre-training run, or name no branch')
-    raise ValueError(
+    raise CheckpointError(
         f'checkpoint {path}: holds no SkySenseV2 encoder (no key '
         "'tokenizers.*', alone or behind 'backbone.', 'student.backbone.' or "
         "'teacher.backbone.'); give a checkpoint of this project")
@@ -237,7 +237,7 @@ def _refuse_other_size(module: nn.Module, state: dict[str, Tensor],
                        path: str | os.PathLike) -> None:
     for key, value in state.items():
         if key in own and value.shape != own[key].shape:
-            raise ValueError(
+            raise CheckpointError(
                 f'checkpoint {path} holds an encoder of another size '
                 f'({_describe(content, state)}), the model has width '
                 f'{_width(own)}: {key} is {tuple(value.shape)}, expected '

@@ -144,6 +144,34 @@ def test_no_start_from_a_bad_checkpoint(toy, call, trained, start, damage,
     assert not (toy / 'out/epoch_2.pth').exists()
 
 
+@pytest.mark.parametrize(('damage', 'part'), [
+    (lambda p: p.unlink(), 'found nothing'),
+    (lambda p: p.write_bytes(b''), 'empty'),
+    (lambda p: p.write_bytes(p.read_bytes()[:800]), 'truncated'),
+    (lambda p: torch.save(dict(foreign=torch.ones(1)), p), 'no SkySenseV2'),
+    (lambda p: change_state(p, lambda s: s.pop('norms.3.weight')), None),
+    (lambda p: change_state(p, lambda s: s.pop(
+        'stages.3.blocks.0.attn.qkv.weight')), '1 keys missing'),
+    (lambda p: change_state(p, lambda s: [
+        s.update({k: torch.ones(3)}) for k in s]), 'another size')])
+def test_no_start_from_a_bad_encoder_checkpoint(toy, call, damage, part):
+    from toy_parts import ToyLineWithEncoder
+    path = toy / 'encoder.pth'
+    state = ToyLineWithEncoder('none').backbone.state_dict()
+    torch.save(dict(state_dict=state), path)
+    damage(path)
+    end = call('train', 'toy_config.py', '--cfg-options',
+               'model.type=ToyLineWithEncoder', f'model.checkpoint={path}',
+               # The encoder is not used, so it gets no gradients.
+               'train_cfg.max_epochs=1')
+    if part is None:  # an output norm may start anew
+        assert end is None
+        return
+    line = refusal(end)
+    assert part in line and path.name in line
+    assert not list(toy.glob('work_dirs/toy_config/epoch_*'))
+
+
 def test_weights_alone_start_but_do_not_resume(call, trained):
     resave(trained, lambda content: content.pop('optimizer'))
     line = refusal(call('train', 'toy_config.py', '--resume', trained))

@@ -13,6 +13,8 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
+from mmskysense.models import SkySenseV2
+
 
 @MODELS.register_module()
 class ToyLine(BaseModel):
@@ -33,6 +35,18 @@ class ToyLine(BaseModel):
             dict(predicted=p, truth=t)
             for p, t in zip(predicted, y, strict=True)
         ]
+
+
+@MODELS.register_module()
+class ToyLineWithEncoder(ToyLine):
+    """An encoder that loads its weights before training, and no more."""
+
+    def __init__(self, checkpoint, embed_dims=16):
+        super().__init__()
+        self.backbone = SkySenseV2(
+            dict(embed_dims=embed_dims, depths=(1, 1, 1, 1), head_dims=8,
+                 window_size=4), sensors=('hr_rgb', ),
+            init_cfg=dict(type='Pretrained', checkpoint=checkpoint))
 
 
 @DATASETS.register_module()
