@@ -45,7 +45,8 @@ class RasterReader:
     A pixel is measured (``valid``) unless the file's mask or alpha band hides
     it, or it holds the nodata value, NaN or infinity in any band. In 8-bit
     imagery the nodata value must fill all bands, since 0 or 255 in one band
-    is also an ordinary colour (ours).
+    is also an ordinary colour (ours). Other imagery brought to 8 bits by
+    ``scale`` saturates at 0 and 255.
 
     Args:
         path: Raster file; anything that rasterio opens, PNG and JPEG too.
@@ -215,8 +216,13 @@ class RasterReader:
         if self.sensor is not None and self.check:
             plausible = check_values(self.path, self.sensor, data, mask,
                                      dataset.dtypes[self.indexes[0] - 1])
-            self._tell_outliers(data, mask, plausible)
-            mask = plausible
+            if self.sensor.unit is Unit.DIGITAL_NUMBER_8BIT:
+                # Only scale= and offset= lead here. A roof brighter than
+                # white was measured: it saturates, as in any 8-bit product.
+                np.clip(data, *self.sensor.valid_range, out=data)
+            else:
+                self._tell_outliers(data, mask, plausible)
+                mask = plausible
         values[:, place[0], place[1]] = np.where(mask, data, fill)
         valid[place] = mask
         return values, valid

@@ -156,6 +156,20 @@ def test_scale_and_offset(write_raster, dtype, stored, options, expected):
     np.testing.assert_allclose(read, expected, rtol=1e-6)
 
 
+def test_imagery_scaled_to_8_bits_saturates(write_raster):
+    # 16-bit Landsat: a few roofs and shadows lie beyond what scale= covers.
+    values = np.full((3, 40, 40), 8000, dtype=np.uint16)
+    values[:, 0, 0], values[1, 0, 1] = 20000, 100
+    path = write_raster('a.tif', values)
+    read, valid = RasterReader(path, 'hr_rgb', scale=0.06, offset=-340).read()
+    assert valid.all()  # dropped, they would be holes in a map
+    assert read[:, 0, 0].tolist() == [255, 255, 255] and read[1, 0, 1] == 0
+    np.testing.assert_allclose(read[:, 1:], 140, rtol=1e-6)
+    # Most of the file beyond it is a wrong scale.
+    with pytest.raises(RasterContractError, match='out of range'):
+        RasterReader(path, 'hr_rgb', scale=1.0).read()
+
+
 def test_linear_power_to_decibel(write_raster):
     values = np.full((2, 5, 5), 0.01, np.float32)
     values[0, 0, 0] = 0
