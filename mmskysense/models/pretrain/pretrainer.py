@@ -14,7 +14,7 @@ from mmskysense.registry import MODELS
 from mmskysense.structures import ViewBatch
 
 from . import terms
-from .encoded_views import EncodedViews, encode_views
+from .encoded_views import EncodedViews, encode_views, first_views
 from .teacher_features import teacher_features
 
 #: The default weights. The paper does not publish its a, b, c: ours.
@@ -53,6 +53,9 @@ class SkySenseV2Pretrainer(BaseModel):
             ``text`` (all 1) and ``koleo`` (0.1).
         max_places: Places (and dates) drawn from each view for the pixel
             and the object level.
+        qsacl_local_views: Local views of a tile that take part in QSACL;
+            None means all. QSACL's cost is mainly that the teacher encodes
+            them (ours; the paper's number is not published).
         teacher_temperature: Until a hook sets another.
         data_preprocessor: Config of :class:`MultiSensorDataPreprocessor`.
         init_cfg: mmengine's initialisation config.
@@ -76,6 +79,7 @@ class SkySenseV2Pretrainer(BaseModel):
                  geo_context: dict[str, Any] | None = None,
                  loss_weights: Mapping[str, float] | None = None,
                  max_places: int = 64,
+                 qsacl_local_views: int | None = None,
                  teacher_temperature: float = 0.04,
                  data_preprocessor: dict | nn.Module | None = None,
                  init_cfg: dict | None = None) -> None:
@@ -87,7 +91,11 @@ class SkySenseV2Pretrainer(BaseModel):
         if max_places < 1:
             raise ValueError(f'max_places={max_places}: expected at least 1')
         self.loss_weights = {**_WEIGHTS, **(loss_weights or {})}
+        if qsacl_local_views is not None and qsacl_local_views < 1:
+            raise ValueError(f'qsacl_local_views={qsacl_local_views}: '
+                             'expected at least 1, or None for all')
         self.max_places = max_places
+        self.qsacl_local_views = qsacl_local_views
         self.teacher_temperature = teacher_temperature
         self.collect_statistics = False
         self.statistics: dict[str, Tensor] = {}
@@ -187,10 +195,8 @@ class SkySenseV2Pretrainer(BaseModel):
         heads, temperature = self.student, self.teacher_temperature
         student = {k: self.encode(heads, v) for k, v in views.items()}
         with torch.no_grad():
-            # Only QSACL asks the teacher about local views.
             teacher = {k: self.encode(self.teacher, v)
-                       for k, v in views.items()
-                       if k == 'global' or 'qsacl_head' in heads}
+                       for k, v in self._teacher_views(views).items()}
         losses: dict[str, Tensor] = {}
         queries = None
         if 'qsacl_head' in heads:
@@ -246,6 +252,16 @@ class SkySenseV2Pretrainer(BaseModel):
                     'label_sizes of MultiCropViews and the label key of the '
                     'loading step, or take text_head out')
         return views
+
+    def _teacher_views(self, views: Mapping[str, ViewBatch]
+                       ) -> dict[str, ViewBatch]:
+        """Global views, and those local ones that QSACL asks for."""
+        chosen = {'global': views['global']}
+        if 'qsacl_head' in self.student:
+            local = views['local']
+            chosen['local'] = first_views(
+                local, self.qsacl_local_views or local.num_views)
+        return chosen
 
     def _collect(self, queries: terms.QueryOutputs | None,
                  student: Mapping[str, EncodedViews],

@@ -34,12 +34,16 @@ class QueryOutputs(NamedTuple):
 def query_outputs(student_head: nn.Module, teacher_head: nn.Module,
                   student: Views, teacher: Views,
                   with_attention: bool) -> QueryOutputs:
-    """Queries over the fused maps of all views, in both branches."""
+    """Queries over the fused maps of views, in both branches.
+
+    Of each kind, as many views as the teacher has encoded.
+    """
     own, other, attention = {}, {}, None
     for kind, views in student.items():
-        shape = tuple(views.boxes.shape[:2])
+        shape = tuple(teacher[kind].boxes.shape[:2])
         wanted = with_attention and kind == 'global'
-        z, weights = student_head(views.fused, wanted)
+        fused = views.sources[FUSED].maps[:shape[0], :, 0].flatten(0, 1)
+        z, weights = student_head(fused, wanted)
         attention = weights if wanted else attention
         own[kind] = z.unflatten(0, shape)
         with torch.no_grad():
@@ -51,10 +55,12 @@ def query_outputs(student_head: nn.Module, teacher_head: nn.Module,
 def qsacl_term(head: Any, queries: QueryOutputs, student: Views,
                temperature: float) -> Tensor:
     """QSACL: queries of global and local views agree, both ways."""
+    seen = [student[kind].seen[FUSED][:len(queries.student[kind])]
+            for kind in ('global', 'local')]
     return head.loss(
         queries.student['global'], queries.student['local'],
         queries.teacher['global'], queries.teacher['local'], temperature,
-        student['global'].seen[FUSED], student['local'].seen[FUSED])
+        *seen)
 
 
 def image_term(student_head: Any, teacher_head: nn.Module, student: Views,

@@ -9,6 +9,7 @@ import torch
 from mmengine.structures import BaseDataElement
 
 from mmskysense.models.pretrain import self_distillation
+from mmskysense.models.pretrain.encoded_views import first_views
 from mmskysense.registry import MODELS
 from mmskysense.structures import ViewBatch
 
@@ -364,3 +365,26 @@ def test_the_location_changes_the_features(parts):
         known = model(images, samples, mode='tensor')['fused']
     assert (unknown[0] - known[0]).abs().max() > 1e-4
     torch.testing.assert_close(unknown[1], known[1])
+
+
+def test_qsacl_with_some_of_the_local_views(parts):
+    model = with_own_teacher(build(parts))
+    inputs = parts.inputs(SENSORS, local_views=3)
+    encoded = []
+    real = model.encode
+    model.encode = lambda branch, views: (
+        encoded.append((branch is model.teacher, views.num_views)),
+        real(branch, views))[1]
+    with torch.no_grad():
+        model.qsacl_local_views = 2
+        found = model(inputs, mode='loss')
+        assert encoded == [(False, 2), (False, 3), (True, 2), (True, 2)]
+        model.qsacl_local_views = None
+        everything = model(inputs, mode='loss')
+        two = model({**inputs, 'local': first_views(inputs['local'], 2)},
+                    mode='loss')
+    torch.testing.assert_close(found['loss_qsacl'], two['loss_qsacl'])
+    torch.testing.assert_close(found['loss_image'],
+                               everything['loss_image'])
+    with pytest.raises(ValueError, match='qsacl_local_views=0'):
+        MODELS.build(dict(parts.config(SENSORS), qsacl_local_views=0))
