@@ -265,8 +265,8 @@ def check_values(path: str, sensor: Sensor, values: np.ndarray,
     return valid & ~outside
 
 
-def check_brightness(path: str, sensor: Sensor, count: int,
-                     most: float) -> None:
+def check_brightness(path: str, sensor: Sensor, count: int, most: float,
+                     dtype: str = 'uint16') -> None:
     """Refuse a whole file that is too dark for reflectance x 10000.
 
     A picture rendered to 8 bits but stored as uint16, and reflectance in
@@ -278,12 +278,16 @@ def check_brightness(path: str, sensor: Sensor, count: int,
         sensor: Entry of the sensor table.
         count: Number of measured pixels in the file.
         most: Highest measured value of any band.
+        dtype: NumPy name of the file's data type. Fractions of at most 2 are
+            judged from as few pixels as in :func:`check_values`.
 
     Raises:
         RasterContractError: The unit is not the sensor's.
     """
-    if sensor.unit is not Unit.REFLECTANCE_X10000 \
-            or count < _MINIMUM_PIXELS_SHARE or most > BRIGHTEST_8BIT:
+    fractions = dtype.startswith('float') and 0 < most <= 2.0
+    least = _MINIMUM_PIXELS if fractions else _MINIMUM_PIXELS_SHARE
+    if sensor.unit is not Unit.REFLECTANCE_X10000 or count < least \
+            or most > BRIGHTEST_8BIT:
         return
     raise RasterContractError(
         f"{path}: sensor '{sensor.name}' expects {sensor.unit.value}, found "

@@ -181,7 +181,7 @@ class RasterReader:
             most = max(most, float(raw[:, mask].max()))
             if most > BRIGHTEST_8BIT:
                 return
-        check_brightness(self.path, sensor, count, most)
+        check_brightness(self.path, sensor, count, most, self.dtype)
 
     def read(self,
              window: WindowLike = None,

@@ -76,7 +76,7 @@ def rewrite(path, values=None, **profile):
     ('s1_grd', dict(transform=rasterio.Affine(10, 0, 0, 0, -10, 0)),
      'expected the bounds'),
     ('s2_l2a', dict(values=lambda v: (v / 1e4).astype('float32')),
-     'reflectance 0..1'),
+     'scale=10000'),
     ('s2_l2a', dict(values=lambda v: v.astype('uint8'), nodata=None),
      'found uint8'),
     ('s1_grd', dict(values=lambda v: 10 ** (v / 10)), 'linear power')])

@@ -405,3 +405,11 @@ def test_files_beside_the_raster_are_found(tmp_path, monkeypatch, setting):
     assert transform.is_identity == (setting == 'EMPTY_DIR')
     if setting is None:
         assert (transform.a, transform.c, transform.f) == (2, 100, 200)
+
+
+def test_a_small_file_of_fractions_is_refused_when_it_is_opened(write_raster):
+    values = np.random.default_rng(0).uniform(0.01, 0.4, (10, 16, 16))
+    path = write_raster('a.tif', values.astype(np.float32), S2_NAMES)
+    with pytest.raises(RasterContractError, match='scale=10000'):
+        RasterReader(path, 's2_l2a').check_contract()
+    RasterReader(path, 's2_l2a', scale=10000).check_contract()
