@@ -23,7 +23,10 @@ model = dict(
     # Sinkhorn shares 16 views out evenly among the prototypes: with a batch
     # of 8, more of them than this would make the targets nearly uniform.
     qsacl_head=dict(num_prototypes=64),
-    image_head=dict(num_prototypes=64))
+    image_head=dict(num_prototypes=64),
+    # The other levels of MGCL cost time that the demo does not have.
+    pixel_head=None,
+    object_head=None)
 
 train_pipeline = [
     dict(
@@ -43,7 +46,9 @@ train_pipeline = [
 ]
 # One worker: with two cores a second one wins nothing and costs memory.
 train_dataloader = dict(
-    batch_size=8, num_workers=1, dataset=dict(pipeline=train_pipeline))
+    batch_size=8,
+    num_workers=1,
+    dataset=dict(label_key=None, pipeline=train_pipeline))
 
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
 optim_wrapper = dict(

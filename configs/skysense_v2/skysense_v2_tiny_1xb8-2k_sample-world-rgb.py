@@ -1,15 +1,25 @@
-# High-resolution RGB alone.
-_base_ = './skysense_v2_tiny_1xb8-2k_sample-world.py'
+# The toy size, high-resolution RGB alone.
+_base_ = [
+    '../_base_/models/skysense_v2_tiny_pretrain.py',
+    '../_base_/datasets/pretrain_rgb.py',
+    '../_base_/schedules/pretrain_2k.py',
+]
 
-sensors = ('hr_rgb', )
-data_preprocessor = dict(sensors=sensors)
+sensors = ('hr_rgb',)
+sources = dict(_delete_=True, fused=192, hr_rgb=384)
+
 model = dict(
     backbone=dict(sensors=sensors),
     fusion=dict(sensors=sensors),
-    image_head=dict(sources=dict(_delete_=True, fused=192, hr_rgb=384)))
+    image_head=dict(sources=sources),
+    pixel_head=dict(sources=sources),
+    object_head=dict(sources=sources))
 
+# Smaller views than those of the other sizes, for CPUs.
 train_pipeline = [
-    dict(type='mmskysense.LoadMultiSensorTile', sensors=sensors),
+    dict(
+        type='mmskysense.LoadMultiSensorTile',
+        sensors=sensors),
     dict(
         type='mmskysense.MultiCropViews',
         sizes=dict(hr_rgb=(128, 64)),
@@ -21,5 +31,6 @@ train_pipeline = [
     dict(type='mmskysense.PackPretrainInputs'),
 ]
 train_dataloader = dict(
-    dataset=dict(
-        label_key=None, sensors=sensors, pipeline=train_pipeline))
+    batch_size=8,
+    num_workers=2,
+    dataset=dict(pipeline=train_pipeline))

@@ -1,14 +1,21 @@
-# Sentinel-2 and Sentinel-1 series, without high-resolution images.
-_base_ = './skysense_v2_tiny_1xb8-2k_sample-world.py'
+# The toy size, Sentinel-1 and Sentinel-2 series.
+_base_ = [
+    '../_base_/models/skysense_v2_tiny_pretrain.py',
+    '../_base_/datasets/pretrain_s1-s2.py',
+    '../_base_/schedules/pretrain_2k.py',
+]
 
 sensors = ('s2_l2a', 's1_grd')
-data_preprocessor = dict(sensors=sensors)
+sources = dict(_delete_=True, fused=192, s2_l2a=384, s1_grd=384)
+
 model = dict(
     backbone=dict(sensors=sensors, sensor='s2_l2a'),
     fusion=dict(sensors=sensors),
-    image_head=dict(
-        sources=dict(_delete_=True, fused=192, s2_l2a=384, s1_grd=384)))
+    image_head=dict(sources=sources),
+    pixel_head=dict(sources=sources),
+    object_head=dict(sources=sources))
 
+# Smaller views than those of the other sizes, for CPUs.
 train_pipeline = [
     dict(
         type='mmskysense.LoadMultiSensorTile',
@@ -26,5 +33,6 @@ train_pipeline = [
     dict(type='mmskysense.PackPretrainInputs'),
 ]
 train_dataloader = dict(
-    dataset=dict(
-        label_key=None, sensors=sensors, pipeline=train_pipeline))
+    batch_size=8,
+    num_workers=2,
+    dataset=dict(pipeline=train_pipeline))

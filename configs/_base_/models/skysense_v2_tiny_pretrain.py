@@ -3,6 +3,9 @@
 # Few prototypes and a narrow bottleneck: a batch of 8 to 16 says little about
 # thousands of prototypes, and its centred targets were close to uniform with
 # 1024 of them.
+# Channels of what MGCL compares: the fused map and each sensor's.
+sources = dict(fused=192, hr_rgb=384, s2_l2a=384, s1_grd=384)
+
 model = dict(
     type='mmskysense.SkySenseV2Pretrainer',
     backbone=dict(
@@ -29,12 +32,29 @@ model = dict(
         hidden_channels=512,
         bottleneck_channels=32,
         student_temperature=0.1),
+    # MGCL at its three levels.
     image_head=dict(
         type='mmskysense.ImageContrast',
-        sources=dict(fused=192, hr_rgb=384, s2_l2a=384, s1_grd=384),
+        sources=sources,
         num_prototypes=256,
         hidden_channels=512,
         bottleneck_channels=32,
         student_temperature=0.1),
+    pixel_head=dict(
+        type='mmskysense.PixelContrast',
+        sources=sources,
+        num_prototypes=256,
+        hidden_channels=512,
+        bottleneck_channels=32,
+        student_temperature=0.1),
+    object_head=dict(
+        type='mmskysense.ObjectContrast',
+        sources=sources,
+        num_clusters=8,
+        num_prototypes=256,
+        hidden_channels=512,
+        bottleneck_channels=32,
+        student_temperature=0.1),
+    max_places=64,
     # a, b, c are not published: these are ours.
-    loss_weights=dict(qsacl=1.0, image=1.0, koleo=0.1))
+    loss_weights=dict(qsacl=1.0, image=1.0, pixel=1.0, object=1.0, koleo=0.1))

@@ -1,0 +1,8 @@
+# Huge (the paper's), all three sensors: QSACL and MGCL.
+_base_ = [
+    '../_base_/models/skysense_v2_huge_pretrain.py',
+    '../_base_/datasets/pretrain_rgb-s2-s1.py',
+    '../_base_/schedules/pretrain_600k.py',
+]
+
+train_dataloader = dict(batch_size=8)  # of 128 GPUs: 1024

@@ -1,0 +1,19 @@
+# The toy size, all three sensors: QSACL, MGCL and image-text alignment.
+_base_ = [
+    '../_base_/models/skysense_v2_tiny_pretrain.py',
+    '../_base_/datasets/sample_world_pretrain.py',
+    '../_base_/schedules/pretrain_2k.py',
+]
+
+# Learned vectors stand in for embeddings of the names; those of a text
+# encoder: table='FILE.npz' (tools/model_converters/class_names_to_table.py).
+model = dict(
+    text_head=dict(
+        type='mmskysense.ImageTextAlignment',
+        in_channels=192,
+        table=None,
+        num_classes=10,
+        learnable=True,
+        embed_dims=64,
+        temperature=0.07),
+    loss_weights=dict(text=1.0))
