@@ -11,6 +11,8 @@ point samples, which alias when the image shrinks (ours).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -62,15 +64,17 @@ def resampling_weights(length: int, start: float, stop: float,
 
 
 def resample_box(images: np.ndarray, valid: np.ndarray,
-                 box: tuple[float, float, float, float],
-                 size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Resample a box to a square.
+                 box: tuple[float, float, float, float], size: int,
+                 flip: Sequence[bool] = (False, False)
+                 ) -> tuple[np.ndarray, np.ndarray]:
+    """Resample a box to a square, and flip it.
 
     Args:
         images: float32 (T, C, H, W).
         valid: bool (T, H, W).
         box: x0, y0, x1, y1 as fractions of the image, y downwards.
         size: Side of the result in pixels.
+        flip: Whether to flip horizontally and vertically afterwards.
 
     Returns:
         float32 (T, C, size, size), 0 where not valid, and bool (T, size,
@@ -81,6 +85,9 @@ def resample_box(images: np.ndarray, valid: np.ndarray,
     x0, y0, x1, y1 = box
     across, left = resampling_weights(width, x0 * width, x1 * width, size)
     down, top = resampling_weights(height, y0 * height, y1 * height, size)
+    # Flipped weights give flipped pixels, without a copy of them.
+    across = across[::-1].copy() if flip[0] else across
+    down = down[::-1].copy() if flip[1] else down
     rows = slice(top, top + down.shape[1])
     columns = slice(left, left + across.shape[1])
     window, mask = images[..., rows, columns], valid[..., rows, columns]

@@ -156,19 +156,15 @@ class MultiCropViews(BaseTransform):
             images, valid = results['images'][name], results['valid'][name]
             size = sizes[kind]
             chosen = self._dates_of_view(name, len(images))
+            if len(chosen) < len(images):
+                images, valid = images[chosen], valid[chosen]
             if len(chosen):
-                pixels, seen = resample_box(images[chosen], valid[chosen],
-                                            box, size)
+                pixels, seen = resample_box(images, valid, box, size, flip)
             else:
                 pixels = np.zeros((0, images.shape[1], size, size),
                                   np.float32)
                 seen = np.zeros((0, size, size), bool)
-            if flip[0]:
-                pixels, seen = pixels[..., ::-1], seen[..., ::-1]
-            if flip[1]:
-                pixels, seen = pixels[..., ::-1, :], seen[..., ::-1, :]
-            view['images'][name] = np.ascontiguousarray(pixels)
-            view['valid'][name] = np.ascontiguousarray(seen)
+            view['images'][name], view['valid'][name] = pixels, seen
             view['dates'][name] = results['dates'][name][chosen]
         view['box'] = np.array(box, dtype=np.float32)
         view['flip'] = np.array(flip, dtype=bool)
