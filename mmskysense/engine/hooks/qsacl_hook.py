@@ -37,8 +37,9 @@ class QSACLHook(Hook):
             ``torch.optim``.
         freeze_prototypes_iters: Prototypes do not move before this
             iteration.
-        loss_warmup: Term (``'qsacl'``, ``'image'``, ``'koleo'``) ->
-            iterations over which its weight rises from 0 to the config's.
+        loss_warmup: Term (``'qsacl'``, ``'image'``, ``'pixel'``,
+            ``'object'``, ``'text'``, ``'koleo'``) -> iterations over which
+            its weight rises from 0 to the config's.
         interval: Iterations between two looks at the statistics and at
             whether losses are finite.
         warn_after: No warning of collapse before this iteration: a new

@@ -1,7 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Views through encoder and fusion: what every term of the loss looks at."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -57,19 +57,6 @@ class EncodedViews:
     def fused(self) -> Tensor:
         """Fused maps (V * N, D, h, w)."""
         return self.sources[FUSED].maps[:, :, 0].flatten(0, 1)
-
-
-def first_views(views: ViewBatch, count: int) -> ViewBatch:
-    """The first ``count`` views of every tile; views are drawn alike."""
-
-    def cut(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {sensor: x[:count] for sensor, x in tensors.items()}
-
-    return replace(
-        views, images=cut(views.images), valid=cut(views.valid),
-        dates=cut(views.dates), boxes=views.boxes[:count],
-        flips=views.flips[:count],
-        labels=None if views.labels is None else views.labels[:count])
 
 
 def encode_views(branch: nn.ModuleDict, views: ViewBatch) -> EncodedViews:

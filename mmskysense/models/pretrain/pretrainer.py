@@ -14,7 +14,8 @@ from mmskysense.registry import MODELS
 from mmskysense.structures import ViewBatch
 
 from . import terms
-from .encoded_views import EncodedViews, encode_views, first_views
+from .batch_views import student_views, teacher_views
+from .encoded_views import EncodedViews, encode_views
 from .teacher_features import teacher_features
 
 #: The default weights. The paper does not publish its a, b, c: ours.
@@ -191,12 +192,13 @@ class SkySenseV2Pretrainer(BaseModel):
 
     def loss(self, inputs: Mapping[str, ViewBatch]) -> dict[str, Tensor]:
         """See :meth:`forward`."""
-        views = self._views(inputs)
         heads, temperature = self.student, self.teacher_temperature
+        views = student_views(inputs, heads)
         student = {k: self.encode(heads, v) for k, v in views.items()}
         with torch.no_grad():
             teacher = {k: self.encode(self.teacher, v)
-                       for k, v in self._teacher_views(views).items()}
+                       for k, v in teacher_views(
+                           views, heads, self.qsacl_local_views).items()}
         losses: dict[str, Tensor] = {}
         queries = None
         if 'qsacl_head' in heads:
@@ -229,39 +231,6 @@ class SkySenseV2Pretrainer(BaseModel):
             name: value * self.loss_weights[name.removeprefix('loss_')]
             for name, value in losses.items()
         }
-
-    def _views(self, inputs: Mapping[str, ViewBatch | None]
-               ) -> dict[str, ViewBatch]:
-        """The kinds of view that the batch has; refuse one that is needed."""
-        needed = {'global', 'local'} if 'qsacl_head' in self.student \
-            else {'global'}
-        views: dict[str, ViewBatch] = {}
-        for kind in ('global', 'local'):
-            batch = inputs.get(kind)
-            if batch is not None:
-                views[kind] = batch
-            elif kind in needed:
-                raise ValueError(
-                    f'pre-training needs {" and ".join(sorted(needed))} '
-                    f'views, found no {kind} ones; set {kind}_views of '
-                    'MultiCropViews to at least 1')
-            if batch is not None and batch.labels is None \
-                    and 'text_head' in self.student:
-                raise ValueError(
-                    f'text_head needs labels, {kind} views have none; set '
-                    'label_sizes of MultiCropViews and the label key of the '
-                    'loading step, or take text_head out')
-        return views
-
-    def _teacher_views(self, views: Mapping[str, ViewBatch]
-                       ) -> dict[str, ViewBatch]:
-        """Global views, and those local ones that QSACL asks for."""
-        chosen = {'global': views['global']}
-        if 'qsacl_head' in self.student:
-            local = views['local']
-            chosen['local'] = first_views(
-                local, self.qsacl_local_views or local.num_views)
-        return chosen
 
     def _collect(self, queries: terms.QueryOutputs | None,
                  student: Mapping[str, EncodedViews],

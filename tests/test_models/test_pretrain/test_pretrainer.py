@@ -9,7 +9,7 @@ import torch
 from mmengine.structures import BaseDataElement
 
 from mmskysense.models.pretrain import self_distillation
-from mmskysense.models.pretrain.encoded_views import first_views
+from mmskysense.models.pretrain.batch_views import first_views
 from mmskysense.registry import MODELS
 from mmskysense.structures import ViewBatch
 
@@ -388,3 +388,19 @@ def test_qsacl_with_some_of_the_local_views(parts):
                                everything['loss_image'])
     with pytest.raises(ValueError, match='qsacl_local_views=0'):
         MODELS.build(dict(parts.config(SENSORS), qsacl_local_views=0))
+
+
+def test_bfloat16(parts):
+    model = build(parts, whole=True)
+    inputs = parts.inputs(SENSORS)
+    model.max_places = 10_000
+    expected = model.eval()(inputs, mode='loss')
+    with torch.autocast('cpu', torch.bfloat16):
+        losses = model.train()(inputs, mode='loss')
+    total(losses).backward()
+    assert student_without_gradient(model) == []
+    assert all(torch.isfinite(p.grad).all()
+               for p in model.student.parameters())
+    for name, loss in losses.items():
+        assert loss.dtype == torch.float32, name
+        torch.testing.assert_close(loss, expected[name], rtol=0.1, atol=0.1)
