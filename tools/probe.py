@@ -80,7 +80,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     judge.add_argument('--temperature', type=float, default=0.07)
     judge.add_argument('--plain', action='store_true',
                        help='k-NN with one vote for each neighbour')
-    judge.add_argument('--pixels', type=int, default=20_000,
+    judge.add_argument('--pixels', type=int, default=10_000,
                        help='training pixels of a segmentation set')
     judge.add_argument('--fraction', type=float, default=1.0,
                        help='share of the training labels, e.g. 0.01')

@@ -118,8 +118,11 @@ def _fit(features: np.ndarray, labels: np.ndarray, strength: float,
         # With little regularisation L-BFGS stops early; validation judges
         # what came out.
         warnings.simplefilter('ignore', ConvergenceWarning)
-        model.fit((features - mean) / deviation, labels)
-    weight, bias = model.coef_, model.intercept_
+        # In the features' own precision: float32 is twice as fast.
+        model.fit(((features - mean) / deviation).astype(features.dtype),
+                  labels)
+    weight = model.coef_.astype(np.float64)
+    bias = model.intercept_.astype(np.float64)
     if len(model.classes_) == 2:
         # One row, for the second class against the first.
         weight = np.concatenate([np.zeros_like(weight), weight])
