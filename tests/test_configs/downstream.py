@@ -41,6 +41,8 @@ def shrink(name: str, data_root: Path, work_dir: Path,
     # The schedule of the config is for thousands of iterations.
     cfg.param_scheduler = []
     cfg.default_hooks.logger.interval = 1
+    # mmengine keeps one visualizer a name and process, with its folder.
+    cfg.visualizer.name = str(work_dir)
     cfg.work_dir = str(work_dir)
     return cfg
 

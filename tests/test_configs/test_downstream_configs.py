@@ -1,6 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Every downstream config trains and validates with stock heads."""
 
+import json
 import math
 import sys
 from pathlib import Path
@@ -54,6 +55,10 @@ def test_trains_and_validates(name, data_root, tmp_path):
     metric = runner.message_hub.get_scalar(
         f'val/{METRICS[task_of(name)]}').current()
     assert math.isfinite(metric)
+    logged, = (tmp_path / 'work').rglob('vis_data/scalars.json')
+    scores = [json.loads(line) for line in logged.read_text().splitlines()
+              if METRICS[task_of(name)] in line]
+    assert [score['step'] for score in scores] == [3]
     moved = {
         n.split('.')[0]
         for n, p in runner.model.named_parameters()
