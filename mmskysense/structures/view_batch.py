@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -112,22 +112,24 @@ class ViewBatch:
     def to(self, device: torch.device | str,
            non_blocking: bool = False) -> ViewBatch:
         """Copy everything to a device."""
+        return self._each(
+            lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
-        def move(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            return {
-                name: tensor.to(device, non_blocking=non_blocking)
-                for name, tensor in tensors.items()
-            }
+    def pin_memory(self) -> ViewBatch:
+        """Copy everything to page-locked memory, as data loaders ask."""
+        return self._each(Tensor.pin_memory)
 
-        def move_one(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(
-                device, non_blocking=non_blocking)
+    def _each(self, change: Callable[[Tensor], Tensor]) -> ViewBatch:
+        """The same batch with every tensor changed."""
+
+        def named(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: change(tensor) for name, tensor in tensors.items()}
 
         return ViewBatch(
-            move(self.images), move(self.valid), move(self.dates),
-            self.boxes.to(device, non_blocking=non_blocking),
-            self.flips.to(device, non_blocking=non_blocking),
-            move_one(self.labels), move_one(self.locations))
+            named(self.images), named(self.valid), named(self.dates),
+            change(self.boxes), change(self.flips),
+            None if self.labels is None else change(self.labels),
+            None if self.locations is None else change(self.locations))
 
     @classmethod
     def from_views(cls, samples: Sequence[Sequence[Mapping]]) -> ViewBatch:

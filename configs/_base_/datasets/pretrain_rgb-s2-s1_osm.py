@@ -36,7 +36,7 @@ train_dataloader = dict(
     pin_memory=True,
     drop_last=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
-    collate_fn=dict(type='pseudo_collate'),
+    collate_fn=dict(type='mmskysense.collate_views'),
     dataset=dict(
         type='mmskysense.MultiSensorTileDataset',
         data_root=data_root,

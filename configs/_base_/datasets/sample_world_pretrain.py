@@ -34,7 +34,7 @@ train_dataloader = dict(
     persistent_workers=True,
     drop_last=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
-    collate_fn=dict(type='pseudo_collate'),
+    collate_fn=dict(type='mmskysense.collate_views'),
     # tools/train.py sees to it that all files exist, opens up to 200 of them
     # and loads up to 32 tiles. check_files='open' opens all of them at every
     # start, which for a large archive takes minutes.

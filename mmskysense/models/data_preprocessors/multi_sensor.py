@@ -175,8 +175,8 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
 
         Args:
             data: ``inputs`` and (optional) ``data_samples``, as
-                mmengine's ``pseudo_collate`` or ``default_collate`` leave
-                them.
+                mmengine's ``pseudo_collate`` or ``default_collate``, or for
+                views ``collate_views``, leave them.
             training: Whether batch augmentations apply.
 
         Returns:
@@ -316,13 +316,20 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
                     valid_dates={s: m[n]
                                  for s, m in seen.items()}))
 
-    def _views(self, views: Sequence[Mapping] | None) -> ViewBatch | None:
-        """Collated views [v] of lists over n, to a normalised ViewBatch."""
+    def _views(self, views: ViewBatch | Sequence[Mapping] | None
+               ) -> ViewBatch | None:
+        """Views as ``collate_views`` left them, or as ``pseudo_collate`` did.
+
+        The latter are [v] of lists over n.
+        """
         if not views:
             return None
-        number = len(views[0]['box'])
-        raw = ViewBatch.from_views([[_pick(view, n) for view in views]
-                                    for n in range(number)])
+        if isinstance(views, ViewBatch):
+            raw = views
+        else:
+            number = len(views[0]['box'])
+            raw = ViewBatch.from_views([[_pick(view, n) for view in views]
+                                        for n in range(number)])
         raw = raw.to(self.device, non_blocking=self._non_blocking)
         images = {
             name: self.normalize(image, self._known(name), raw.valid[name])
