@@ -16,7 +16,7 @@ train_pipeline = [
         num_dates=dict(s2_l2a=8, s1_grd=8)),
     dict(
         type='mmskysense.MultiCropViews',
-        sizes=dict(s2_l2a=(48, 24), s1_grd=(48, 24)),
+        sizes=dict(s2_l2a=(32, 16), s1_grd=(32, 16)),
         global_views=2,
         global_scale=(0.32, 1.0),
         local_views=4,
@@ -33,7 +33,7 @@ train_dataloader = dict(
     pin_memory=True,
     drop_last=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
-    collate_fn=dict(type='pseudo_collate'),
+    collate_fn=dict(type='mmskysense.collate_views'),
     dataset=dict(
         type='mmskysense.MultiSensorTileDataset',
         data_root=data_root,

@@ -17,4 +17,4 @@ model = dict(
         embed_dims=384,
         temperature=0.07),
     loss_weights=dict(text=1.0))
-train_dataloader = dict(batch_size=64)  # of 16 GPUs: 1024
+train_dataloader = dict(batch_size=32)  # of 32 GPUs: 1024

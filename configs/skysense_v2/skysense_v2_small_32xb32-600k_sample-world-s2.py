@@ -14,4 +14,4 @@ model = dict(
     image_head=dict(sources=sources),
     pixel_head=dict(sources=sources),
     object_head=dict(sources=sources))
-train_dataloader = dict(batch_size=64)  # of 16 GPUs: 1024
+train_dataloader = dict(batch_size=32)  # of 32 GPUs: 1024

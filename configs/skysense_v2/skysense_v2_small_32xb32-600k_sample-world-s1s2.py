@@ -1,12 +1,12 @@
-# Base, Sentinel-2 series alone.
+# Small, Sentinel-1 and Sentinel-2 series.
 _base_ = [
-    '../_base_/models/skysense_v2_base_pretrain.py',
-    '../_base_/datasets/pretrain_s2.py',
+    '../_base_/models/skysense_v2_small_pretrain.py',
+    '../_base_/datasets/pretrain_s1-s2.py',
     '../_base_/schedules/pretrain_600k.py',
 ]
 
-sensors = ('s2_l2a',)
-sources = dict(_delete_=True, fused=512, s2_l2a=1024)
+sensors = ('s2_l2a', 's1_grd')
+sources = dict(_delete_=True, fused=384, s2_l2a=768, s1_grd=768)
 
 model = dict(
     backbone=dict(sensors=sensors, sensor='s2_l2a'),

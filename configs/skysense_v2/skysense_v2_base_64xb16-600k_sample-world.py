@@ -5,4 +5,4 @@ _base_ = [
     '../_base_/schedules/pretrain_600k.py',
 ]
 
-train_dataloader = dict(batch_size=32)  # of 32 GPUs: 1024
+train_dataloader = dict(batch_size=16)  # of 64 GPUs: 1024
