@@ -21,7 +21,7 @@ model = dict(
         merge=(2, 3),
         drop_path_rate=0.0),
     decode_head=dict(
-        channels=96,
+        channels=64,
         dropout_ratio=0.0,
         loss_decode=dict(class_weight=class_weight)),
     auxiliary_head=dict(loss_decode=dict(class_weight=class_weight)))
@@ -49,7 +49,7 @@ test_dataloader = dict(num_workers=0, persistent_workers=False)
 test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_cfg = dict(type='TestLoop')
 
-max_iters = 260
+max_iters = 220
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1.5e-3, weight_decay=0.05),
