@@ -250,14 +250,14 @@ def estimate_memory(model: nn.Module, step: StepCost, gpus: int,
     Returns:
         GiB.
     """
-    held = sum(t.numel() * t.element_size()
-               for t in (*model.parameters(), *model.buffers()))
-    gradients = step.gradient_bytes
+    held = float(sum(t.numel() * t.element_size()
+                     for t in (*model.parameters(), *model.buffers())))
+    gradients = float(step.gradient_bytes)
     # AdamW keeps two numbers for each parameter, and its step on a GPU one
     # more at a time.
     states, scratch = 2 * gradients, gradients
-    buckets = gradients if gpus > 1 else 0
-    peak = step.peak_bytes
+    buckets = gradients if gpus > 1 else 0.0
+    peak = float(step.peak_bytes)
     if sharding != 'none':
         states, scratch = states / gpus, scratch / gpus
     if sharding == 'all':
