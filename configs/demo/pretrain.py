@@ -11,8 +11,8 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 sensors = ('hr_rgb', 's2_l2a', 's1_grd')
-max_iters = 60
-warmup_iters = 10
+max_iters = 40
+warmup_iters = 8
 
 model = dict(
     backbone=dict(
@@ -84,12 +84,12 @@ custom_hooks = [
     dict(
         type='mmskysense.QSACLHook',
         teacher_temperature=(0.04, 0.07),
-        teacher_temperature_iters=30,
+        teacher_temperature_iters=20,
         # The teacher forgets its start within such a short run.
         momentum=(0.96, 0.995),
-        freeze_prototypes_iters=10,
+        freeze_prototypes_iters=5,
         interval=10,
-        warn_after=30)
+        warn_after=20)
 ]
 default_hooks = dict(
     logger=dict(interval=5),
