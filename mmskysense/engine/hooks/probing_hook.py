@@ -168,7 +168,7 @@ class ProbingHook(Hook):
         backbone = parts['backbone']
         # A ModuleDict has no get().
         fusion = parts['fusion'] if 'fusion' in parts else None  # noqa: SIM401
-        sensor: str = self.sensor or getattr(backbone, 'sensor', 'hr_rgb')
+        sensor = str(self.sensor or getattr(backbone, 'sensor', 'hr_rgb'))
         return FeatureEncoder(backbone, self.features, (), sensor,
                               fusion), model.data_preprocessor
 
