@@ -56,6 +56,7 @@ train_pipeline = [
 train_dataloader = dict(
     batch_size=128,
     num_workers=1,
+    pin_memory=False,  # of no use without a GPU
     dataset=dict(data_root=data_root, pipeline=train_pipeline))
 
 max_iters = 20000
