@@ -77,7 +77,8 @@ def demo_line(root: Path, work_dir: Path, size: Size = FULL,
     workers = 2
     return [
         Step('world', 'Sample world: imagery and labels of three sensors',
-             f'{sum(size.tiles)} tiles of {size.tile_size:.0f} m, about 1 minute',
+             f'{sum(size.tiles)} tiles of {size.tile_size:.0f} m, '
+             'about 1 minute',
              (('tools/make_sample_data.py', '--out', str(world), '--tiles',
                *map(str, size.tiles), '--tile-size', str(size.tile_size),
                '--scene-size', str(size.scene_size), '--seed', str(seed),
