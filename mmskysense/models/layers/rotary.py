@@ -65,7 +65,9 @@ class RotaryPosition2D(nn.Module):
         Returns:
             Two tensors (num_prompts + height * width, head_dims / 2).
         """
-        key = (height, width, spacing, num_prompts, like.device, like.dtype)
+        # Autograd refuses tables that were made in inference mode.
+        key = (height, width, spacing, num_prompts, like.device, like.dtype,
+               torch.is_inference_mode_enabled())
         if key not in self._cache:
             angles = self.angles(height, width, spacing, like.device)
             still = angles.new_zeros(num_prompts, angles.shape[1])

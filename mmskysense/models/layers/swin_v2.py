@@ -244,7 +244,8 @@ class SwinV2Block(nn.Module):
         x = x.unflatten(2, (-1, windows[1])).unflatten(1, (-1, windows[0]))
         rows, columns = x.shape[1], x.shape[3]
         x = x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
-        key = (height, width, x.device)
+        # Autograd refuses a mask that was made in inference mode.
+        key = (height, width, x.device, torch.is_inference_mode_enabled())
         if key not in self._separated:
             if len(self._separated) >= 8:  # multi-scale training
                 self._separated.clear()

@@ -317,3 +317,14 @@ def test_unknown_sensor_is_named() -> None:
 def test_bad_inputs_are_named(tiny: SkySenseV2, inputs, message) -> None:
     with pytest.raises(ValueError, match=message):
         tiny(inputs)
+
+
+def test_trains_after_inference_mode():
+    """What is cached under inference mode must not reach autograd."""
+    model = SkySenseV2('tiny')
+    image = torch.randn(1, 3, 72, 72)  # padded and shifted windows
+    with torch.inference_mode():
+        model.eval()(image)
+    model.train()
+    sum(level.sum() for level in model(image)).backward()
+    assert all(p.grad is not None for p in model.parameters())
