@@ -1,6 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Resampling of maps that have holes."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -49,6 +50,42 @@ def _stride(pixels: int, places: int) -> int | None:
     return None
 
 
+def _overlap(source: int, target: int, like: Tensor) -> Tensor:
+    """Share of each of ``source`` places in each of ``target`` places.
+
+    Returns:
+        (target, source) of the type and device of ``like``; rows sum to 1.
+    """
+    ratio = source / target
+    exact = dict(dtype=torch.float64, device=like.device)
+    start = torch.arange(target, **exact)[:, None] * ratio
+    place = torch.arange(source, **exact)[None]
+    shared = torch.minimum(start + ratio, place + 1) - torch.maximum(
+        start, place)
+    return (shared.clamp(min=0) / ratio).to(like.dtype)
+
+
+def area_mean(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Mean over the area of each place of another grid, exact for any ratio.
+
+    Adaptive pooling, where sizes are no multiples, takes whole source places
+    that the target only touches.
+
+    Args:
+        maps: (M, C, h, w).
+        size: Height and width of the result.
+
+    Returns:
+        Maps (M, C, *size).
+    """
+    height, width = maps.shape[-2:]
+    if not (height % size[0] or width % size[1]):
+        return F.avg_pool2d(maps, (height // size[0], width // size[1]))
+    rows = _overlap(height, size[0], maps)
+    columns = _overlap(width, size[1], maps)
+    return rows @ maps @ columns.T
+
+
 def masked_resize(maps: Tensor, valid: Tensor | None, size: tuple[int, int],
                   mode: str = 'bilinear') -> tuple[Tensor, Tensor | None]:
     """Resample maps; places that were not measured leave no trace.
@@ -71,7 +108,7 @@ def masked_resize(maps: Tensor, valid: Tensor | None, size: tuple[int, int],
 
     def resize(x: Tensor) -> Tensor:
         if size[0] < x.shape[-2] or size[1] < x.shape[-1]:
-            return F.adaptive_avg_pool2d(x, size)
+            return area_mean(x, size)
         options = {} if mode == 'nearest' else dict(align_corners=False)
         return F.interpolate(x, size, mode=mode, **options)
 
