@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
               file=sys.stderr)
         return 1
     if not args.fast:
-        print('6 to 12 minutes on two cores, under 4 GiB of memory. Steps '
+        print('About 7 minutes on two idle cores, under 4 GiB of memory. Steps '
               'that are done are not run again.')
     try:
         line = Line(args.work_dir / 'steps', ROOT,
@@ -76,8 +76,11 @@ def close(work_dir: Path, seconds: float) -> None:
     for score in scores:
         print(f"  {100 * score['mean_iou']:5.1f} %  {score['name']}")
     for what, name in (('map', 'map.tif'), ('quick-look', 'map.png'),
+                       ('picture', 'comparison.png'),
                        ('report', 'report.html')):
         print(f'{what + ":":12}{work_dir / name}')
+    print('Your own commands, in the same environment: '
+          'source .venv/bin/activate')
 
 
 if __name__ == '__main__':

@@ -49,7 +49,7 @@ test_dataloader = dict(num_workers=0, persistent_workers=False)
 test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_cfg = dict(type='TestLoop')
 
-max_iters = 280
+max_iters = 240
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1.5e-3, weight_decay=0.05),

@@ -122,7 +122,7 @@ def demo_line(root: Path, work_dir: Path, size: Size = FULL,
              (work_dir / 'map.tif', work_dir / 'map.png'), configs),
         Step('report', 'Report page', 'about 10 s',
              (('tools/analysis_tools/demo_report.py', str(work_dir)), ),
-             (work_dir / 'report.html', )),
+             (work_dir / 'report.html', work_dir / 'comparison.png')),
     ]
 
 

@@ -33,6 +33,7 @@ from mmskysense.visualization.query_maps import (
     relative_to_uniform,
 )
 
+from .comparison_picture import save_comparison
 from .pictures import (
     look_into_pretraining,
     look_into_segmentor,
@@ -45,7 +46,7 @@ _SIDE = 480  # pixels of a large picture on the page
 
 
 def make_report(work_dir: Path) -> Path:
-    """Write ``report.html`` from what the other steps left.
+    """Write ``report.html`` and ``comparison.png`` from the other steps.
 
     Args:
         work_dir: Folder of ``tools/demo.py``.
@@ -116,6 +117,9 @@ def _map_section(page: report.Page, work_dir: Path,
     truth = read_classes(scenes / 'valley_land_cover.tif')
     found = read_classes(work_dir / 'map.tif')
     names, palette = _classes(world)
+    save_comparison(work_dir / 'comparison.png', _shrink(image),
+                    _shrink(colour_classes(found, palette)),
+                    _shrink(colour_classes(truth, palette)), names, palette)
     right = float((truth == found)[truth != 255].mean())
     metres = world['ground_sample_distance'] * image.shape[1]
     cells = [
@@ -195,23 +199,30 @@ def _training_section(page: report.Page, work_dir: Path, pretrain: Config,
     def points(rows: list[dict], key: str) -> list[tuple[float, float]]:
         return [(r['iter'], r[key]) for r in rows if key in r]
 
+    heads = pretrain.model.qsacl_head
+    uniform = float(np.log(heads.num_prototypes))
+    terms = {'QSACL': points(first, 'loss_qsacl'),
+             'image level': points(first, 'loss_image')}
+    ends = [line[-1][1] for line in terms.values()]
     left = curves.line_chart(
-        {'QSACL': points(first, 'loss_qsacl'),
-         'image level': points(first, 'loss_image')}, 'iteration', 'loss')
+        {**terms, f'ln {heads.num_prototypes}': [
+            (first[0]['iter'], uniform), (first[-1]['iter'], uniform)]},
+        'iteration', 'loss')
     right = curves.line_chart(
         {'UPerHead': points(second, 'decode.loss_ce'),
          'auxiliary head': points(second, 'aux.loss_ce')}, 'iteration',
         'cross-entropy')
-    heads = pretrain.model.qsacl_head
     page.section(
         'Training', '<div class="split"><figure>', left,
         '<figcaption>Pre-training without labels: '
         f'{pretrain.train_cfg.max_iters} iterations of '
         f'{pretrain.train_dataloader.batch_size} tiles. Both terms are '
         'cross-entropies against a moving teacher over '
-        f'{heads.num_prototypes} prototypes, so they start near '
-        f'ln {heads.num_prototypes} = {np.log(heads.num_prototypes):.2f} and '
-        'need not fall steadily: the target sharpens and moves. The pairing '
+        f'{heads.num_prototypes} prototypes. An answer that says nothing '
+        f'has ln {heads.num_prototypes} = {uniform:.2f}; they end at '
+        f'{ends[0]:.2f} and {ends[1]:.2f}'
+        + (', so this short run has hardly begun to learn'
+           if min(ends) > 0.9 * uniform else '') + '. The pairing '
         'by query is the paper\'s; projection head, centring and '
         'temperatures are ours, as the paper does not give them.'
         '</figcaption></figure><figure>', right,
@@ -264,10 +275,10 @@ def _query_section(page: report.Page, work_dir: Path,
             f'{views.dates["s1_grd"]} Sentinel-1-like dates. Bright is more; '
             'each map is scaled to its own range, given below it as a '
             'multiple of an even look. Mean cosine of two maps: '
-            f'{overlap:.2f} (1 = all alike). No label was involved; what '
-            'separates here separated by itself, after '
-            f'{pretrain.train_cfg.max_iters} iterations. The number of '
-            'queries is the paper\'s.'),
+            f'{overlap:.2f} (1 = all alike)'
+            + (': they have hardly parted' if overlap > 0.9 else '')
+            + f', after {pretrain.train_cfg.max_iters} iterations without '
+            'any label. The number of queries is the paper\'s.'),
         *parts, '<h3>Fused features as colours</h3>',
         report.paragraph('First three principal components of the '
                          'pre-trained, fused features; equal colours are '

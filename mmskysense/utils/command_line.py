@@ -51,7 +51,11 @@ def plain_refusal(program: str,
     """
     try:
         yield
-    except BAD_INPUT as error:
+    except (*BAD_INPUT, TypeError) as error:
+        # A config's unknown argument; other type errors are defects.
+        if (isinstance(error, TypeError)
+                and 'unexpected keyword argument' not in str(error)):
+            raise
         if os.environ.get('MMSKYSENSE_TRACEBACK', '0') not in ('', '0'):
             raise
         # str(KeyError('x')) is "'x'": its argument reads better.

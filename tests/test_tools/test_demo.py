@@ -45,8 +45,9 @@ def finished(tmp_path_factory):
 def test_everything_is_there(finished):
     folder, first = finished
     assert len(re.findall(r'^ +[\d.]+ %  ', first.stdout, re.M)) == 3
-    for name in ('map.tif', 'map.png', 'report.html'):
+    for name in ('map.tif', 'map.png', 'comparison.png', 'report.html'):
         assert str(folder / name) in first.stdout
+        assert (folder / name).stat().st_size > 0
     scene = folder / 'world' / 'scenes' / 'valley.tif'
     with rasterio.open(scene) as image, \
             rasterio.open(folder / 'map.tif') as found:

@@ -70,6 +70,7 @@ class SkySenseV2(BaseModule):
         drop_path_rate: Of the last block; it grows linearly with depth.
         init_cfg: ``dict(type='Pretrained', checkpoint=FILE)`` loads a
             checkpoint strictly, or raises an error that names what differs.
+            The type may be left out; no other is accepted.
 
     Example:
         >>> import torch
@@ -96,7 +97,7 @@ class SkySenseV2(BaseModule):
                  with_cp: bool = False,
                  drop_path_rate: float = 0.0,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(init_cfg)
+        super().__init__(_initialisation(init_cfg))
         self.arch = get_architecture(arch)
         self.sensors = tuple(sensors or (sensor, ))
         self.sensor = sensor
@@ -324,6 +325,22 @@ class SkySenseV2(BaseModule):
         if not -1 <= self.frozen_stages <= 4:
             raise ValueError(f'frozen_stages={self.frozen_stages}: expected '
                              '-1 (none) to 4 (all stages)')
+
+
+def _initialisation(init_cfg: dict | None) -> dict | None:
+    """The only one there is, in full: a checkpoint that must not be missed.
+
+    ``--cfg-options model.backbone.init_cfg.checkpoint=FILE`` gives no type.
+    """
+    if init_cfg is None:
+        return None
+    if isinstance(init_cfg, Mapping):
+        full = {'type': 'Pretrained', **init_cfg}
+        if full['type'] == 'Pretrained' and full.get('checkpoint'):
+            return full
+    raise ValueError(
+        "init_cfg: expected dict(type='Pretrained', checkpoint=FILE) or None "
+        f'(SkySenseV2 starts its own weights), found {init_cfg}')
 
 
 def _merging_stages(merge: Merge,

@@ -328,3 +328,24 @@ def test_trains_after_inference_mode():
     model.train()
     sum(level.sum() for level in model(image)).backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+def test_a_checkpoint_without_a_type_is_loaded(tmp_path):
+    """As --cfg-options model.backbone.init_cfg.checkpoint=FILE gives it."""
+    source = SkySenseV2('tiny')
+    source.init_weights()
+    torch.save({'state_dict': source.state_dict()}, tmp_path / 'encoder.pth')
+    model = SkySenseV2(
+        'tiny', init_cfg=dict(checkpoint=str(tmp_path / 'encoder.pth')))
+    model.init_weights()
+    for name, value in source.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], value)
+
+
+@pytest.mark.parametrize('init_cfg', [
+    dict(type='Pretraned', checkpoint='encoder.pth'),
+    dict(type='TruncNormal', std=0.02), dict(type='Pretrained'), {},
+    [dict(type='Pretrained', checkpoint='encoder.pth')]])
+def test_another_initialisation_is_refused(init_cfg):
+    with pytest.raises(ValueError, match='init_cfg: expected dict'):
+        SkySenseV2('tiny', init_cfg=init_cfg)
