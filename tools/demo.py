@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
               file=sys.stderr)
         return 1
     if not args.fast:
-        print('About 7 minutes on two idle cores, under 4 GiB of memory. Steps '
-              'that are done are not run again.')
+        print('About 7 minutes on two idle cores, under 4 GiB of memory. '
+              'Steps that are done are not run again.')
     try:
         line = Line(args.work_dir / 'steps', ROOT,
                     lambda text: print(text, flush=True), args.force)
