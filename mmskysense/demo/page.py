@@ -160,8 +160,8 @@ def _score_section(page: report.Page, scores: dict[str, Any],
             'mIoU over all pixels of the test tiles, the same classes and '
             'definition (mmseg\'s IoUMetric) for all three. The majority '
             'class ignores the image. The linear model is a multinomial '
-            'logistic regression on the three values of single pixels: what '
-            'colour alone gives away. The gap to it is what the network '
+            'logistic regression on the three values of single pixels, rare '
+            'classes weighted: what colour alone gives away. The gap to it is what the network '
             'draws from texture, shape and surroundings.'),
         '<div class="split"><div>', bars, '</div><div>',
         report.table(['IoU in %', 'SkySense V2', 'linear', 'majority'],
