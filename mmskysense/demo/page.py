@@ -161,8 +161,9 @@ def _score_section(page: report.Page, scores: dict[str, Any],
             'definition (mmseg\'s IoUMetric) for all three. The majority '
             'class ignores the image. The linear model is a multinomial '
             'logistic regression on the three values of single pixels, rare '
-            'classes weighted: what colour alone gives away. The gap to it is what the network '
-            'draws from texture, shape and surroundings.'),
+            'classes weighted: what colour alone gives away. The gap to it '
+            'is what the network draws from texture, shape and '
+            'surroundings.'),
         '<div class="split"><div>', bars, '</div><div>',
         report.table(['IoU in %', 'SkySense V2', 'linear', 'majority'],
                      rows), '</div></div>')
