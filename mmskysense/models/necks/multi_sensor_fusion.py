@@ -166,7 +166,7 @@ class MultiSensorFusionNeck(BaseModule):
                     f'sensors={self.sensors}')
             if len(levels) != len(self.in_channels) or any(
                     level.dim() != 5 or level.shape[2] != width for level,
-                    width in zip(levels, self.in_channels, strict=False)):
+                    width in zip(levels, self.in_channels, strict=True)):
                 raise ValueError(
                     f"sensor '{sensor}': expected {len(self.in_channels)} "
                     f'maps (N, T, C, H, W) with C = {self.in_channels}, found '
