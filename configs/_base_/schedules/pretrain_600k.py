@@ -25,6 +25,8 @@ optim_wrapper = dict(
             'sensor_codes': dict(decay_mult=0.0),
             'fusion_token': dict(decay_mult=0.0),
             'day_of_year': dict(decay_mult=0.0),
+            'no_region': dict(decay_mult=0.0),
+            'text_head.embeddings': dict(decay_mult=0.0),
         }))
 param_scheduler = [
     dict(
