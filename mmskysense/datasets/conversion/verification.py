@@ -1,0 +1,142 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Counts and label values of a download, against what is published."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from .errors import DataError
+from .runner import ConversionItem
+
+
+def verify_counts(items: Iterable[ConversionItem],
+                  published: Mapping[str, int],
+                  where: str | os.PathLike,
+                  partial: bool = False) -> dict[str, int]:
+    """Compare the number of items in each split with the published one.
+
+    Args:
+        items: What was found.
+        published: Split -> published number of items.
+        where: Folder of the download, for the message.
+        partial: Accept other numbers (a part of the download).
+
+    Returns:
+        Split -> number found.
+
+    Raises:
+        DataError: Another number, unless ``partial``; or a split is empty
+            and ``partial`` is false.
+    """
+    found = dict(Counter(item.split for item in items))
+    wrong = [
+        f'{found.get(split, 0)} of {number} in {split}'
+        for split, number in published.items()
+        if found.get(split, 0) != number
+    ]
+    if wrong and not partial:
+        raise DataError(
+            where, f'expected the published number of items, found '
+            f'{", ".join(wrong)}',
+            'complete the download, or accept a part of it with --partial')
+    return found
+
+
+def pair_files(images: Mapping[str, str | os.PathLike],
+               labels: Mapping[str, str | os.PathLike],
+               where: str | os.PathLike) -> list[str]:
+    """Names that have an image and a label.
+
+    Args:
+        images: Name -> image file.
+        labels: Name -> label file.
+        where: Folder, for the message.
+
+    Returns:
+        The names, sorted.
+
+    Raises:
+        DataError: An image without a label, or a label without an image.
+    """
+    for what, other, missing in (
+            ('label', images, sorted(set(images) - set(labels))),
+            ('image', labels, sorted(set(labels) - set(images)))):
+        if missing:
+            raise DataError(
+                other[missing[0]],
+                f'expected its {what} in {os.fspath(where)}, found none '
+                f'({len(missing)} such files)',
+                'complete the download or remove the file')
+    return sorted(images)
+
+
+def check_label_values(label: np.ndarray, allowed: Sequence[int],
+                       file: str | os.PathLike) -> None:
+    """Refuse class ids that the dataset does not have.
+
+    Args:
+        label: Integers, any shape.
+        allowed: Every value that may occur.
+        file: For the message.
+
+    Raises:
+        DataError: Names the values and the number of pixels.
+    """
+    values, counts = np.unique(label, return_counts=True)
+    wrong = ~np.isin(values, np.asarray(allowed))
+    if wrong.any():
+        raise DataError(
+            file, 'expected class ids '
+            f'{_ranges(allowed)}, found '
+            f'{", ".join(str(v) for v in values[wrong][:5])} in '
+            f'{int(counts[wrong].sum())} pixels',
+            'this is no label of this dataset, or it is damaged')
+
+
+def _ranges(values: Sequence[int]) -> str:
+    values = sorted(values)
+    if len(values) > 2 and values[-1] - values[0] == len(values) - 1:
+        return f'{values[0]} to {values[-1]}'
+    return ', '.join(str(value) for value in values)
+
+
+def decode_colours(image: np.ndarray,
+                   colours: Mapping[int, Sequence[int]],
+                   file: str | os.PathLike) -> np.ndarray:
+    """Turn a label of colours into class ids.
+
+    Args:
+        image: uint8 (3, H, W) or (4, H, W), red, green, blue first.
+        colours: Class id -> red, green, blue; several ids may not share one.
+        file: For the message.
+
+    Returns:
+        uint8 (H, W).
+
+    Raises:
+        DataError: A colour that no class has, or not three channels.
+    """
+    if image.ndim != 3 or image.shape[0] not in (3, 4):
+        raise DataError(
+            file, 'expected a label of colours (3 channels), found '
+            f'{image.shape[0] if image.ndim == 3 else 1}',
+            'take the coloured labels of the download')
+    red, green, blue = image[:3].astype(np.int64)
+    code = (red << 16) | (green << 8) | blue
+    table = {(int(r) << 16) | (int(g) << 8) | int(b): name
+             for name, (r, g, b) in colours.items()}
+    keys = np.array(sorted(table))
+    place = np.searchsorted(keys, code).clip(max=len(keys) - 1)
+    known = keys[place] == code
+    if not known.all():
+        wrong = int(code[~known][0])
+        raise DataError(
+            file, 'expected the colours of the classes, found '
+            f'({wrong >> 16}, {wrong >> 8 & 255}, {wrong & 255}) among '
+            f'{int((~known).sum())} pixels of no class',
+            'the label is damaged, or was saved with loss')
+    return np.array([table[key] for key in keys], dtype=np.uint8)[place]
