@@ -23,10 +23,13 @@ from .band_contract import RasterContractError
 _MAX_HANDLES = 16
 _LOCAL = threading.local()
 # GDAL lists a file's whole folder to find what belongs to it (masks, world
-# files): in folders of thousands of chips that takes longer than reading.
-# With TRUE it asks for the few names that it knows, and finds the same. The
-# user's own setting in the environment wins.
-_LOCAL_FILES = {'GDAL_DISABLE_READDIR_ON_OPEN': 'TRUE'}
+# files): in folders of thousands of chips that takes longer than reading, and
+# many servers have no listing. With TRUE it asks for the few names that it
+# knows, and finds the same. The user's own setting in the environment wins.
+_FOLDER_OPTIONS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'TRUE'}
+# GDAL's file systems behind which there is a server.
+_NETWORK = ('/vsicurl', '/vsis3/', '/vsigs/', '/vsiaz/', 'http://',
+            'https://')
 # Handles inherited through a fork share a file offset with the parent: they
 # are parked, never used and never closed by the child.
 _INHERITED: list[OrderedDict] = []
@@ -47,7 +50,7 @@ def file_signature(path: str) -> tuple:
     try:
         found = os.stat(path)
     except OSError:
-        if _is_remote(path):
+        if is_remote(path):
             return (path, )
         raise RasterContractError(
             f'{path}: expected a raster file, found no such file; check the '
@@ -59,18 +62,16 @@ def file_signature(path: str) -> tuple:
     return (path, found.st_mtime_ns, found.st_size)
 
 
-def _is_remote(path: str) -> bool:
+def is_remote(path: str) -> bool:
     """Whether a path is a URL or one of GDAL's virtual file systems."""
     return path.startswith('/vsi') or '://' in path
 
 
-def _options(path: str) -> dict[str, str]:
+def _options() -> dict[str, str]:
     """GDAL's settings while a path is opened."""
-    if _is_remote(path):
-        return {}
     return {
         key: value
-        for key, value in _LOCAL_FILES.items() if key not in os.environ
+        for key, value in _FOLDER_OPTIONS.items() if key not in os.environ
     }
 
 
@@ -97,11 +98,16 @@ def open_raster(path: str) -> rasterio.DatasetReader:
         handles.move_to_end(key)
         return handles[key]
     try:
-        with warnings.catch_warnings(), rasterio.Env(**_options(path)):
+        with warnings.catch_warnings(), rasterio.Env(**_options()):
             # PNG and JPEG chips have no georeference, and need none.
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
             dataset = rasterio.open(path)
     except (RasterioError, OSError) as error:
+        if is_remote(path):
+            raise RasterContractError(
+                f'{path}: expected a raster that GDAL can open, found none '
+                f'({_one_line(error, path)}); check the address, and whether '
+                'the server answers') from error
         raise RasterContractError(
             f'{path}: expected a raster that GDAL can open, found '
             f'{os.path.getsize(path) if os.path.exists(path) else "?"} bytes '
@@ -146,6 +152,12 @@ def read_band(path: str, band: int = 1) -> tuple[np.ndarray, np.ndarray]:
 def damaged(dataset: rasterio.DatasetReader, path: str,
             error: Exception) -> RasterContractError:
     """The error for pixels that the header promises and the file lacks."""
+    if path.startswith(_NETWORK):
+        return RasterContractError(
+            f'{path}: expected {dataset.width}x{dataset.height} pixels as its '
+            f'header says, found blocks that could not be fetched '
+            f'({_one_line(error, path)}); the server stopped answering, or '
+            'its file is damaged: try again, or copy the file here first')
     return RasterContractError(
         f'{path}: expected {dataset.width}x{dataset.height} pixels as its '
         f'header says, found unreadable blocks ({_one_line(error, path)}); '

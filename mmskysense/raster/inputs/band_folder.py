@@ -67,7 +67,7 @@ def from_folder(folder: str,
     }
     if sensor is None or not named or bands is not None:
         images = [from_raster_file(path, sensor, bands) for path in paths]
-        return sorted(images, key=lambda image: image.date or datetime.date.min)
+        return sorted(images, key=lambda i: i.date or datetime.date.min)
     by_day: dict[datetime.date | None, list[str]] = {}
     for path in named:
         by_day.setdefault(find_date(os.path.basename(path)), []).append(path)

@@ -10,11 +10,12 @@ from dataclasses import replace
 from mmskysense.sensors import Sensor, get_sensor
 
 from ..band_contract import RasterContractError
+from ..open_files import is_remote
 from .band_folder import from_folder
 from .dates import DateRange, select_dates
 from .image import InputImage
 from .raster_file import from_raster_file
-from .remote import DEFAULT_TIMEOUT, gdal_path, is_remote, limit_waiting
+from .remote import DEFAULT_TIMEOUT, gdal_path, limit_waiting
 from .safe import METADATA, from_safe, is_safe
 from .stac import from_stac, looks_like_stac
 

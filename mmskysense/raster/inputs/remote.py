@@ -21,11 +21,6 @@ _CLOUD = {
 }
 
 
-def is_remote(path: str) -> bool:
-    """Whether a path is an address or one of GDAL's virtual files."""
-    return path.startswith('/vsi') or '://' in path
-
-
 def gdal_path(address: str) -> str:
     """An address as GDAL reads it: ``/vsicurl/https://...``, ``/vsis3/...``.
 

@@ -11,10 +11,11 @@ from typing import Any
 from mmskysense.sensors import Band, Sensor, Unit
 
 from ..band_contract import RasterContractError
+from ..open_files import is_remote
 from .file_names import bands_named, resolution_named
 from .image import BandSource, PixelMask
 from .raster_file import from_raster_file
-from .remote import gdal_path, is_remote
+from .remote import gdal_path
 from .safe import CLOUDED
 
 _NO_PIXELS = frozenset(('thumbnail', 'overview', 'metadata'))
@@ -152,9 +153,11 @@ def _candidates(band: Band, assets: Mapping[str, Any],
     for key, asset in assets.items():
         size = _resolution(key, asset)
         described = _bands(asset)
-        if len(described) <= 1 and (
-                band.is_named(key) or bands_named(key, sensor) == [band]
-                and resolution_named(key) is not None):
+        # 'B04', 'red', and 'B04_20m', but not 'red-jp2'.
+        keyed = band.is_named(key) or (
+            resolution_named(key) is not None
+            and bands_named(key, sensor) == [band])
+        if keyed and len(described) <= 1:
             yield _Candidate(key, asset, 1, 0, size)
             continue
         for number, entry in enumerate(described, 1):
