@@ -11,7 +11,9 @@ from mmskysense.sensors import Band, Sensor
 # 20210401, 2021-04-01 and 2021_04_01, also before a time (T100031).
 _DAY = re.compile(r'(?<!\d)((?:19|20)\d\d)([-_]?)(0[1-9]|1[0-2])\2'
                   r'(0[1-9]|[12]\d|3[01])(?!\d)')
-_RESOLUTION = re.compile(r'^(\d+(?:\.\d+)?)m$', re.IGNORECASE)
+# _10m and _0.5m, at the end of the name or before a separator.
+_RESOLUTION = re.compile(r'(?:^|[\s_\-])(\d+(?:\.\d+)?)m(?=$|[\s_.\-])',
+                         re.IGNORECASE)
 _SEPARATORS = re.compile(r'[\s_.\-]+')
 
 
@@ -69,8 +71,5 @@ def bands_named(name: str, sensor: Sensor) -> list[Band]:
 
 def resolution_named(name: str) -> float | None:
     """Pixel size in metres that a file name states (``_10m``), or None."""
-    for part in reversed(name_parts(name)):
-        match = _RESOLUTION.match(part)
-        if match:
-            return float(match[1])
-    return None
+    found = _RESOLUTION.findall(name.replace('\\', '/').rpartition('/')[2])
+    return float(found[-1]) if found else None
