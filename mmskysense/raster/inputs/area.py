@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,25 +62,24 @@ class AreaOfInterest:
                 f'{"no geotransform" if _is_plain(transform) else "one"}; '
                 'georeference it (gdal_translate -a_srs -a_ullr), or leave '
                 'the area out')
-        here = _in_crs(self, CRS.from_user_input(crs))
         height, width = shape
-        bounds = _raster_bounds(transform, shape)
-        if CRS.from_user_input(crs).is_geographic:
-            here = _turns(here, bounds)
-        pixels = _affine(here, ~transform)
-        left, top, right, bottom = pixels.bounds
-        row, column = max(math.floor(top), 0), max(math.floor(left), 0)
-        end_row = min(math.ceil(bottom), height)
-        end_column = min(math.ceil(right), width)
-        placed = AreaOnGrid(pixels, (row, column, end_row - row,
-                                     end_column - column))
-        if end_row <= row or end_column <= column or not placed.touches:
+        system = CRS.from_user_input(crs)
+        near, bounds = _near(self, system, transform, shape)
+        pixels = near
+        if not near.is_empty:
+            pixels = _affine(_in_crs(self.path, near, self.crs, system),
+                             ~transform).intersection(_box(0, 0, height,
+                                                           width))
+        if pixels.area == 0:
             raise RasterContractError(
                 f'{self.path}: expected an area inside {path} '
-                f'{_rounded(bounds)}, found {_rounded(here.bounds)} (left, '
-                f'bottom, right, top in {crs}); choose another area or '
-                'raster')
-        return placed
+                f'{_rounded(bounds)}, found {_rounded(self.geometry.bounds)} '
+                f'(left, bottom, right, top in {self.crs}); choose another '
+                'area or raster')
+        left, top, right, bottom = pixels.bounds
+        row, column = math.floor(top), math.floor(left)
+        return AreaOnGrid(pixels, (row, column, math.ceil(bottom) - row,
+                                   math.ceil(right) - column))
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ class AreaOnGrid:
             bool (height, width), True inside; pixels that the border crosses
             count as inside.
         """
-        from shapely.geometry import box, mapping
-        frame = box(column, row, column + width, row + height)
+        from shapely.geometry import mapping
+        frame = _box(row, column, height, width)
         if not self.geometry.intersects(frame):
             return np.zeros((height, width), dtype=bool)
         if self.geometry.covers(frame):
@@ -118,14 +118,6 @@ class AreaOnGrid:
         return geometry_mask(
             [mapping(self.geometry.intersection(frame))], (height, width),
             Affine.translation(column, row), all_touched=True, invert=True)
-
-    @property
-    def touches(self) -> bool:
-        """Whether any pixel of the window lies inside."""
-        from shapely.geometry import box
-        row, column, height, width = self.window
-        frame = box(column, row, column + width, row + height)
-        return bool(self.geometry.intersection(frame).area > 0)
 
 
 def read_area(path: str | os.PathLike,
@@ -207,43 +199,71 @@ def _check_width(path: str, polygon: Any) -> None:
             'anywhere')
 
 
-def _in_crs(area: AreaOfInterest, crs: CRS) -> Any:
-    """The geometry in another CRS."""
+def _near(area: AreaOfInterest, crs: CRS, transform: Affine,
+          shape: tuple[int, int]
+          ) -> tuple[Any, tuple[float, float, float, float]]:
+    """What of an area is close to a raster, and the raster's bounds.
+
+    Both in the area's CRS. What is far away may have no place in the
+    raster's CRS, and of an area cut at the antimeridian each part is taken
+    where the raster lies.
+    """
     import shapely
-    if CRS.from_user_input(area.crs) == crs:
-        return area.geometry
-    left, bottom, right, top = area.geometry.bounds
-    fine = shapely.segmentize(
-        area.geometry, max(right - left, top - bottom) / _PIECES)
+    frame = _affine(
+        shapely.segmentize(_box(0, 0, *shape), max(shape) / _PIECES),
+        transform)
+    points = _move(shapely.get_coordinates(frame), crs, area.crs)
+    geometry = area.geometry
+    if CRS.from_user_input(area.crs).is_geographic:
+        # Longitudes without jumps, beyond 180 where need be.
+        points[:, 0] = np.unwrap(points[:, 0], period=360)
+        if not crs.is_geographic:
+            points[:, 0] -= 360 * np.round(points[:, 0].mean() / 360)
+        geometry = shapely.union_all([
+            shapely.affinity.translate(geometry, turn)
+            for turn in (-360.0, 0.0, 360.0)
+        ])
+    bounds = (*points.min(axis=0), *points.max(axis=0))
+    frame = shapely.Polygon(points) if np.isfinite(points).all() else None
+    # Around a pole the border is no ring in degrees.
+    if frame is None or not frame.is_valid or points[0, 0] != points[-1, 0]:
+        return area.geometry, bounds
+    margin = max(bounds[2] - bounds[0], bounds[3] - bounds[1]) / _PIECES
+    return geometry.intersection(frame.buffer(margin)), bounds
 
-    def move(points: np.ndarray) -> np.ndarray:
-        xs, ys = transform_coordinates(area.crs, crs, points[:, 0],
-                                       points[:, 1])
-        return np.column_stack([xs, ys])
 
-    # Part by part: those on the other side of the antimeridian stay apart.
-    moved = [shapely.transform(part, move) for part in _polygons(fine)]
+def _move(points: np.ndarray, source: Any, target: Any) -> np.ndarray:
+    """Coordinates (N, 2) from one CRS to another."""
+    if CRS.from_user_input(source) == CRS.from_user_input(target):
+        return points
+    return np.column_stack(
+        transform_coordinates(source, target, points[:, 0], points[:, 1]))
+
+
+def _in_crs(path: str, geometry: Any, source: Any, target: CRS) -> Any:
+    """A geometry in another CRS."""
+    import shapely
+    if CRS.from_user_input(source) == target:
+        return geometry
+    left, bottom, right, top = geometry.bounds
+    fine = shapely.segmentize(geometry,
+                              max(right - left, top - bottom) / _PIECES)
+    moved = [
+        shapely.transform(part, lambda p: _move(p, source, target))
+        for part in _polygons(fine)
+    ]
     if not all(np.isfinite(part.bounds).all() for part in moved):
         raise RasterContractError(
-            f'{area.path}: expected an area that {crs} can express, found '
-            f'{_rounded(area.geometry.bounds)} in {area.crs}; choose an area '
-            'on the raster')
+            f'{path}: expected an area that {target} can express, found '
+            f'{_rounded(geometry.bounds)} in {source}; choose an area on the '
+            'raster')
     return shapely.union_all([shapely.make_valid(part) for part in moved])
 
 
-def _turns(geometry: Any, bounds: tuple[float, float, float, float]) -> Any:
-    """Repeat a geometry in degrees where the raster lies a turn away.
-
-    Rasters across the antimeridian have longitudes beyond 180 or below -180.
-    """
-    import shapely
-    from shapely.affinity import translate
-    frame = shapely.box(*bounds)
-    near = [
-        part for turn in (-360.0, 0.0, 360.0)
-        if (part := translate(geometry, turn)).intersects(frame)
-    ]
-    return shapely.union_all(near) if near else geometry
+def _box(row: int, column: int, height: int, width: int) -> Any:
+    """A window as a polygon in pixels, x = column, y = row."""
+    from shapely.geometry import box
+    return box(column, row, column + width, row + height)
 
 
 def _affine(geometry: Any, matrix: Affine) -> Any:
@@ -252,20 +272,9 @@ def _affine(geometry: Any, matrix: Affine) -> Any:
                                        matrix.c, matrix.f))
 
 
-def _raster_bounds(transform: Affine, shape: tuple[int, int]
-                   ) -> tuple[float, float, float, float]:
-    """Left, bottom, right, top, also of a rotated raster."""
-    height, width = shape
-    corners = [transform * corner
-               for corner in ((0, 0), (width, 0), (0, height),
-                              (width, height))]
-    xs, ys = zip(*corners, strict=True)
-    return min(xs), min(ys), max(xs), max(ys)
-
-
 def _is_plain(transform: Any) -> bool:
     return transform is None or transform.is_identity
 
 
-def _rounded(bounds: tuple[float, ...]) -> str:
+def _rounded(bounds: Sequence[float]) -> str:
     return '(' + ', '.join(f'{value:.8g}' for value in bounds) + ')'

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from input_miniatures import (  # noqa: E402
+from input_miniatures import (
     BANDS,
     FOLDERS,
     band_value,
