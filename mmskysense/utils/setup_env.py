@@ -19,6 +19,7 @@ _DISTRIBUTIONS = {
     'mmpretrain': 'onedl-mmpretrain',
     'mmrotate': 'onedl-mmrotate',
     'sklearn': 'scikit-learn',
+    'xstatic': 'xstatic-leaflet',
 }
 
 
