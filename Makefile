@@ -40,7 +40,7 @@ lint:  ## ruff and mypy (1 minute)
 	@bash .ci/environment.sh lint
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m mypy
-	@for script in tools/*.sh .ci/run .ci/environment.sh; do bash -n $$script; done
+	@for script in tools/*.sh .ci/run .ci/*.sh; do bash -n $$script; done
 
 bench:  ## every benchmark, figures into work_dirs/benchmarks/*.json
 	@bash .ci/environment.sh test
