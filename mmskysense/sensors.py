@@ -19,6 +19,8 @@ class Unit(str, Enum):
     DIGITAL_NUMBER_8BIT = '8-bit digital number (0 to 255)'
     REFLECTANCE_X10000 = 'surface reflectance x 10000'
     DECIBEL = 'backscatter in dB'
+    DIGITAL_NUMBER = 'uncalibrated digital number'
+    DIGITAL_DECIBEL = 'uncalibrated amplitude in dB'
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,30 @@ _S2_BANDS = (
 _SKYSENSE_STATISTICS = ('normalisation of the SkySense++ release, '
                         'Sentinel-2 digital numbers and Sentinel-1 dB')
 
+_NOT_MEASURED = ('rough, ours: not measured on real files; the dataset '
+                 'converters print those of yours')
+# Gaofen-2 PMS: WMO OSCAR, instrument PMS-2. The files are uint16 with 10
+# bits, or uint8.
+_GF2_BANDS = (Band('blue', 'blue', 485.0, ('MSS1',)),
+              Band('green', 'green', 555.0, ('MSS2',)),
+              Band('red', 'red', 660.0, ('MSS3',)),
+              Band('nir', 'nir', 830.0, ('MSS4',)))
+# Landsat-8 OLI: Barsi et al., Remote Sensing 6(10), 2014, centres.
+_LANDSAT8_BANDS = (
+    Band('B1', 'coastal', 443.0, ('B01', 'SR_B1')),
+    Band('B2', 'blue', 482.0, ('B02', 'SR_B2')),
+    Band('B3', 'green', 561.4, ('B03', 'SR_B3')),
+    Band('B4', 'red', 654.6, ('B04', 'SR_B4')),
+    Band('B5', 'nir08', 864.7, ('B05', 'SR_B5', 'nir')),
+    Band('B6', 'swir16', 1608.9, ('B06', 'SR_B6', 'swir1')),
+    Band('B7', 'swir22', 2200.7, ('B07', 'SR_B7', 'swir2')),
+)
+# PlanetScope, four bands in the order of its files: middles of the ranges in
+# Planet's band table of the eight-band asset.
+_PLANETSCOPE_BANDS = (Band('blue', 'blue', 490.0),
+                      Band('green', 'green', 565.0),
+                      Band('red', 'red', 665.0), Band('nir', 'nir', 865.0))
+
 SENSORS: dict[str, Sensor] = {
     sensor.name: sensor
     for sensor in (
@@ -183,6 +209,64 @@ SENSORS: dict[str, Sensor] = {
             nodata=0,
             default_bands=('VV', 'VH', 'VV'),
             statistics_source=_SKYSENSE_STATISTICS),
+        Sensor(
+            name='gf2',
+            title='Gaofen-2 multispectral',
+            bands=_GF2_BANDS,
+            ground_sample_distance=4.0,
+            unit=Unit.DIGITAL_NUMBER,
+            mean=(400.0, 400.0, 400.0, 400.0),
+            std=(200.0, 200.0, 200.0, 200.0),
+            dtypes=('uint16', 'uint8'),
+            valid_range=(0, 4095),
+            nodata=0,
+            merge=(2, 3, 4),
+            default_bands=('red', 'green', 'blue'),
+            statistics_source=_NOT_MEASURED),
+        Sensor(
+            name='landsat8',
+            title='Landsat-8 OLI',
+            bands=_LANDSAT8_BANDS,
+            ground_sample_distance=30.0,
+            unit=Unit.REFLECTANCE_X10000,
+            mean=(2000.0, 2000.0, 2000.0, 2000.0, 3000.0, 2000.0, 1500.0),
+            std=(2000.0, 2000.0, 2000.0, 2000.0, 2000.0, 1500.0, 1500.0),
+            dtypes=('uint16', 'int16', 'int32', 'float32', 'float64'),
+            valid_range=(-2000, 28000),
+            nodata=0,
+            default_bands=('B4', 'B3', 'B2'),
+            statistics_source=_NOT_MEASURED),
+        Sensor(
+            name='planetscope',
+            title='PlanetScope, four bands',
+            bands=_PLANETSCOPE_BANDS,
+            ground_sample_distance=3.0,
+            unit=Unit.REFLECTANCE_X10000,
+            mean=(671.26, 915.62, 1042.59, 2605.21),
+            std=(596.94, 715.55, 957.96, 1059.90),
+            dtypes=('uint16', 'int16', 'int32', 'float32', 'float64'),
+            valid_range=(-1000, 28000),
+            nodata=0,
+            merge=(2, 3, 4),
+            default_bands=('red', 'green', 'blue'),
+            statistics_source="DynamicEarthNet's published training code"),
+        Sensor(
+            name='gf3_polsar',
+            title='Gaofen-3, four polarisations',
+            bands=tuple(
+                Band(name, what) for name, what in
+                (('HH', 'horizontal'), ('HV', 'cross-polarised'),
+                 ('VH', 'cross-polarised, vertical first'),
+                 ('VV', 'vertical'))),
+            ground_sample_distance=8.0,
+            unit=Unit.DIGITAL_DECIBEL,
+            mean=(40.0, 35.0, 35.0, 40.0),
+            std=(10.0, 10.0, 10.0, 10.0),
+            dtypes=('float32', 'float64'),
+            valid_range=(-100.0, 200.0),
+            merge=(2, 3, 4),
+            default_bands=('HH', 'HV', 'VV'),
+            statistics_source=_NOT_MEASURED),
     )
 }
 

@@ -208,6 +208,12 @@ def check_dtype(path: str, sensor: Sensor, dtype: str,
         Unit.DECIBEL:
         "use the backscatter product, or pass scale= (scale='decibel' for "
         'linear power)',
+        Unit.DIGITAL_NUMBER:
+        'use the uncorrected product, or pass scale= (and offset=) that bring '
+        'its values to digital numbers',
+        Unit.DIGITAL_DECIBEL:
+        'pass scale= (and offset=) that bring its values to 20 * log10 of the '
+        'amplitude',
     }[sensor.unit]
     raise RasterContractError(
         f"{path}: sensor '{sensor.name}' expects {sensor.unit.value} as "
