@@ -19,7 +19,7 @@ _DISTRIBUTIONS = {
     'mmpretrain': 'onedl-mmpretrain',
     'mmrotate': 'onedl-mmrotate',
     'sklearn': 'scikit-learn',
-    'xstatic': 'xstatic-leaflet',
+    'js_lib_leaflet': 'django-js-lib-leaflet',
 }
 
 
