@@ -26,14 +26,15 @@ def collate_views(batch: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Returns:
         ``inputs``, dict(global=:class:`ViewBatch`, local=:class:`ViewBatch`
-        or None), not normalised; and ``data_samples``, a list.
+        or None), or dict(tile=:class:`ViewBatch`) of whole tiles, not
+        normalised; and ``data_samples``, a list.
 
     Raises:
         ValueError: Tiles that do not fit into one batch, see
             :meth:`ViewBatch.from_views`.
     """
-    inputs = {}
-    for kind in ('global', 'local'):
+    inputs: dict[str, ViewBatch | None] = {}
+    for kind in batch[0]['inputs']:
         views = [sample['inputs'][kind] for sample in batch]
         inputs[kind] = ViewBatch.from_views(views) if any(views) else None
     return dict(

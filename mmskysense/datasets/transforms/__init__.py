@@ -1,6 +1,8 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Transforms: loading, geometry, radiometry, formatting."""
 
+from .batched_jitter import BatchedRadiometricJitter
+from .batched_views import BatchedMultiCropViews
 from .formatting import PackMultiSensorSegInputs, PackPretrainInputs
 from .load_annotations import IgnoreInvalidPixels, LoadGeoTIFFAnnotations
 from .load_multi_sensor import LoadMultiSensorTile
@@ -11,6 +13,7 @@ from .multi_sensor_geometry import MultiSensorRandomCrop, MultiSensorRandomFlip
 from .radiometric_jitter import RadiometricJitter
 
 __all__ = [
+    'BatchedMultiCropViews', 'BatchedRadiometricJitter',
     'IgnoreInvalidPixels', 'LoadGeoTIFF', 'LoadGeoTIFFAnnotations',
     'LoadMultiSensorTile', 'LoadTileLabels', 'MultiCropViews',
     'MultiSensorRandomCrop', 'MultiSensorRandomFlip',

@@ -25,6 +25,16 @@ def _metainfo(results: dict, keys: Sequence[str]) -> dict[str, Any]:
     return {key: results[key] for key in keys if key in results}
 
 
+def _whole_tile(results: dict) -> dict[str, Any]:
+    """The view that shows all of a tile."""
+    view = {key: results[key] for key in ('images', 'valid', 'dates')}
+    view['box'] = np.array([0, 0, 1, 1], dtype=np.float32)
+    view['flip'] = np.zeros(2, dtype=bool)
+    if 'location' in results:
+        view['location'] = results['location']
+    return view
+
+
 @TRANSFORMS.register_module()
 class PackPretrainInputs(BaseTransform):
     """Pack the views of a tile for self-supervised pre-training.
@@ -35,27 +45,35 @@ class PackPretrainInputs(BaseTransform):
 
     Args:
         meta_keys: Keys of the sample to keep.
+        whole_tile: Pack the tile as it was loaded, ``inputs`` = dict(tile=
+            [view]), for :class:`BatchedMultiCropViews`.
     """
 
-    def __init__(self, meta_keys: Sequence[str] = ('tile_id', )) -> None:
+    def __init__(self, meta_keys: Sequence[str] = ('tile_id', ),
+                 whole_tile: bool = False) -> None:
         self.meta_keys = tuple(meta_keys)
+        self.whole_tile = whole_tile
 
     def transform(self, results: dict) -> dict:
         """Pack one tile."""
-        inputs = {}
-        for kind in ('global', 'local'):
-            inputs[kind] = [{
+        views = dict(tile=[_whole_tile(results)]) if self.whole_tile else {
+            kind: results[f'{kind}_views'] for kind in ('global', 'local')}
+        inputs = {
+            kind: [{
                 key: _tensors(value) if isinstance(value, dict) else
                 torch.from_numpy(value)
                 for key, value in view.items()
-            } for view in results[f'{kind}_views']]
+            } for view in views_of_kind]
+            for kind, views_of_kind in views.items()
+        }
         return dict(
             inputs=inputs,
             data_samples=BaseDataElement(
                 metainfo=_metainfo(results, self.meta_keys)))
 
     def __repr__(self) -> str:
-        return f'PackPretrainInputs(meta_keys={self.meta_keys})'
+        return (f'PackPretrainInputs(meta_keys={self.meta_keys}, '
+                f'whole_tile={self.whole_tile})')
 
 
 def _seg_data_sample() -> BaseDataElement:

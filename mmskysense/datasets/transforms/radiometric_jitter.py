@@ -13,7 +13,8 @@ from mmcv.transforms import BaseTransform
 from mmskysense.registry import TRANSFORMS
 from mmskysense.sensors import Sensor, Unit, get_sensor
 
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
+#: Weights of red, green and blue in luminance, ITU-R BT.601.
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 # All strengths are ours; none is published.
 _DEFAULTS: dict[Unit, dict[str, float]] = {
@@ -75,12 +76,17 @@ class RadiometricJitter(BaseTransform):
                     self._vary(get_sensor(name), images, view['valid'][name])
         return results
 
+    def strength(self, name: str) -> dict[str, float] | None:
+        """Strengths for a sensor; None where it is turned off."""
+        given = self.options.get(name, {})
+        return None if given is None else {
+            **_DEFAULTS[get_sensor(name).unit], **given}
+
     def _vary(self, sensor: Sensor, images: np.ndarray,
               valid: np.ndarray) -> None:
-        given = self.options.get(sensor.name, {})
-        if given is None:
+        strength = self.strength(sensor.name)
+        if strength is None:
             return
-        strength = {**_DEFAULTS[sensor.unit], **given}
         change = {
             Unit.DIGITAL_NUMBER_8BIT: _vary_digital_numbers,
             Unit.REFLECTANCE_X10000: _vary_reflectance,
@@ -109,7 +115,7 @@ def _vary_digital_numbers(image: np.ndarray, seen: np.ndarray,
     image = 255 * (image / 255)**_factor(strength['gamma'])
     if np.random.rand() < strength['grayscale_prob'] and len(image) == 3:
         image = np.broadcast_to(
-            np.tensordot(_LUMA, image, 1)[None], image.shape)
+            np.tensordot(LUMA, image, 1)[None], image.shape)
     return _maybe_blur(image, seen, strength['blur_prob'])
 
 

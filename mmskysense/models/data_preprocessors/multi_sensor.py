@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from mmskysense.registry import MODELS
+from mmskysense.registry import MODELS, TRANSFORMS
 from mmskysense.sensors import SENSORS, Sensor, get_sensor, get_sensors
 from mmskysense.structures import ViewBatch
 
@@ -55,6 +55,8 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
         batch_augments: mmpretrain's batch augmentations (mixup, cutmix), in
             its own form dict(augments=[...], probs=[...]).
         num_classes: Needed by ``batch_augments``.
+        views: Config of a transform such as :class:`BatchedMultiCropViews`,
+            that cuts views out of whole tiles on the device.
         non_blocking: Copy to the device without waiting.
 
     Raises:
@@ -76,6 +78,7 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
             bgr_to_rgb: bool = False,
             batch_augments: Mapping[str, Any] | None = None,
             num_classes: int | None = None,
+            views: Mapping[str, Any] | None = None,
             non_blocking: bool = False) -> None:
         super().__init__(non_blocking=non_blocking)
         if pad_size_divisor < 1:
@@ -100,6 +103,7 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
         self._register_statistics(self.sensor)
         self.batch_augments: Any = None
         self.num_classes = num_classes
+        self.views = None if views is None else TRANSFORMS.build(dict(views))
         if batch_augments is not None:
             from mmpretrain.models.utils.batch_augments import (
                 RandomBatchAugment,
@@ -186,6 +190,21 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
         samples = self.cast_data(samples) if samples is not None else None
         if not isinstance(inputs, Mapping):
             return self._single(inputs, samples, training)
+        whole = 'tile' in inputs
+        if (whole or 'global' in inputs) and whole != (
+                self.views is not None):
+            raise ValueError(
+                'whole tiles and the option views= of the data preprocessor '
+                'need each other: found '
+                f"{'whole tiles' if whole else 'views'} in the "
+                f'batch and views={self.views}; set PackPretrainInputs('
+                'whole_tile=True) with views=dict(type='
+                "'mmskysense.BatchedMultiCropViews', ...), or neither")
+        if whole:
+            assert self.views is not None
+            tiles = self._batched(inputs['tile']).to(
+                self.device, non_blocking=self._non_blocking)
+            inputs = self.views(tiles)
         if 'global' in inputs:
             views = {
                 kind: self._views(inputs.get(kind)) for kind in
@@ -316,6 +335,14 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
                     valid_dates={s: m[n]
                                  for s, m in seen.items()}))
 
+    @staticmethod
+    def _batched(views: ViewBatch | Sequence[Mapping]) -> ViewBatch:
+        if isinstance(views, ViewBatch):
+            return views
+        number = len(views[0]['box'])
+        return ViewBatch.from_views([[_pick(view, n) for view in views]
+                                     for n in range(number)])
+
     def _views(self, views: ViewBatch | Sequence[Mapping] | None
                ) -> ViewBatch | None:
         """Views as ``collate_views`` left them, or as ``pseudo_collate`` did.
@@ -324,13 +351,7 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
         """
         if not views:
             return None
-        if isinstance(views, ViewBatch):
-            raw = views
-        else:
-            number = len(views[0]['box'])
-            raw = ViewBatch.from_views([[_pick(view, n) for view in views]
-                                        for n in range(number)])
-        raw = raw.to(self.device, non_blocking=self._non_blocking)
+        raw = self._batched(views).to(self.device, non_blocking=self._non_blocking)
         images = {
             name: self.normalize(image, self._known(name), raw.valid[name])
             for name, image in raw.images.items()
