@@ -1,13 +1,21 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Datasets and their transforms."""
 
+from .air_polsar_seg import AIRPolSARSegDataset
 from .collate import collate_views
+from .dynamicearthnet import DynamicEarthNetDataset
+from .five_billion_pixels import FiveBillionPixelsDataset
 from .multi_sensor_segmentation import MultiSensorSegDataset
 from .multi_sensor_tiles import MultiSensorTileDataset
+from .pastis import PASTISDataset
 from .scene_classification import SceneDataset
+from .sparcs import SPARCSDataset
+from .tiled_segmentation import TiledSegDataset
 from .transforms import *  # noqa: F403
 
 __all__ = [
-    'MultiSensorSegDataset', 'MultiSensorTileDataset', 'SceneDataset',
-    'collate_views'
+    'AIRPolSARSegDataset', 'DynamicEarthNetDataset',
+    'FiveBillionPixelsDataset', 'MultiSensorSegDataset',
+    'MultiSensorTileDataset', 'PASTISDataset', 'SPARCSDataset',
+    'SceneDataset', 'TiledSegDataset', 'collate_views'
 ]

@@ -115,12 +115,16 @@ class MultiSensorSegDataset(BaseDataset):
                     self.check_files, self.reader_options)
         return samples
 
+    def _is_wanted(self, tile: Mapping[str, Any]) -> bool:
+        """Whether a tile of the index belongs to this dataset."""
+        return self.split is None or tile.get('split') == self.split
+
     def _from_index(self) -> list[dict]:
         index = self.ann_file
         tiles = read_index(index)
         samples = []
         for tile in tiles:
-            if self.split is not None and tile.get('split') != self.split:
+            if not self._is_wanted(tile):
                 continue
             sample: dict[str, Any] = dict(
                 tile_id=tile['id'], paths={}, acquired={})

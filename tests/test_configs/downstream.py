@@ -9,10 +9,13 @@ import rasterio
 from mmengine.config import Config, ConfigDict
 
 ROOT = Path(__file__).parents[2]
+# Those on the sample world and on flood chips; configs of published datasets
+# are run on miniatures of these, in tests/test_datasets.
 CONFIGS = sorted(
     path.relative_to(ROOT).as_posix()
     for task in ('segmentation', 'classification', 'detection')
-    for path in (ROOT / 'configs' / task).glob('*.py'))
+    for path in (ROOT / 'configs' / task).glob('*.py')
+    if 'sample-world' in path.name or '_flood-' in path.name)
 
 
 def transforms(cfg: Config) -> Iterator[ConfigDict]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from PIL import Image
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from mmskysense.raster.open_files import damaged, open_raster
 
@@ -79,7 +81,9 @@ def write_geotiff(path: str | os.PathLike,
     """
     count, height, width = values.shape
     extra = {} if transform is None else dict(transform=transform)
-    with atomic_path(path) as partial:
+    with atomic_path(path) as partial, warnings.catch_warnings():
+        # Some datasets are published without their place on the ground.
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
         with rasterio.open(
                 partial, 'w', driver='GTiff', count=count, height=height,
                 width=width, dtype=values.dtype, crs=crs, nodata=nodata,
@@ -105,7 +109,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     dataset = open_raster(name)
     try:
         return dataset.read()
-    except (rasterio.errors.RasterioError, OSError) as error:
+    except (RasterioError, OSError) as error:
         raise damaged(dataset, name, error) from error
 
 

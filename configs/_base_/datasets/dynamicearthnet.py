@@ -1,0 +1,49 @@
+# DynamicEarthNet, one sensor, the first image of each month
+# (tools/dataset_converters/dynamicearthnet.py). default_scope = 'mmseg'.
+# The config sets the sensor: dataset.sensors and LoadGeoTIFF's.
+data_root = 'data/dynamicearthnet'
+crop_size = (512, 512)
+load = [
+    dict(type='mmskysense.LoadGeoTIFF', sensor='planetscope'),
+    dict(type='mmskysense.LoadGeoTIFFAnnotations'),
+    dict(type='mmskysense.IgnoreInvalidPixels'),
+]
+train_pipeline = [
+    *load,
+    dict(
+        type='RandomResize',
+        scale=(1024, 1024),
+        ratio_range=(0.5, 2.0),
+        keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomFlip', prob=0.5, direction='vertical'),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [*load, dict(type='PackSegInputs')]
+dataset = dict(
+    type='mmskysense.DynamicEarthNetDataset',
+    data_root=data_root,
+    sensors=('planetscope', ))
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(**dataset, split='train', pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        **dataset, split='val', test_mode=True, pipeline=test_pipeline))
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        **dataset, split='test', test_mode=True, pipeline=test_pipeline))
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator
