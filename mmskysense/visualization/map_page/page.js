@@ -24,10 +24,11 @@
   const bounds = L.latLngBounds(corner(left, bottom), corner(right, top));
   const panel = document.getElementById('panel');
   // The panel covers a part: the map is fitted into the rest.
-  const beside = panel.offsetWidth < map.getSize().x / 2 ?
-    panel.offsetWidth + 20 : 10;
-  map.fitBounds(bounds, {paddingTopLeft: [10, 10],
-    paddingBottomRight: [beside, 40]});
+  const isNarrow = panel.offsetWidth > map.getSize().x / 2;
+  map.fitBounds(bounds, {
+    paddingTopLeft: [10, isNarrow ? 50 : 10],
+    paddingBottomRight: isNarrow ? [10, panel.offsetHeight + 50] :
+      [panel.offsetWidth + 20, 40]});
   map.setMinZoom(map.getZoom() - 2);
   map.setMaxBounds(bounds.pad(1));
   L.control.zoom({position: 'topleft'}).addTo(map);
@@ -43,6 +44,15 @@
     },
   });
   new Scale({imperial: false, maxWidth: 140}).addTo(map);
+
+  // Enlarged pictures show their pixels, shrunk ones are smoothed.
+  const sharpen = () => {
+    const size = map.latLngToLayerPoint(bounds.getNorthEast()).x -
+      map.latLngToLayerPoint(bounds.getSouthWest()).x;
+    map.getContainer().classList.toggle('crisp', size > frame.shape[1]);
+  };
+  map.on('zoomend', sharpen);
+  sharpen();
 
   // --- Pictures that hold values are coloured here -----------------------
 
@@ -106,8 +116,7 @@
     const opacity = layer.on ? layer.opacity : 0;
     const overlay = L.imageOverlay(
       layer.file || '', bounds,
-      {opacity, zIndex: order,
-        className: layer.kind === 'image' ? '' : 'crisp'}).addTo(map);
+      {opacity, zIndex: order}).addTo(map);
     const check = element('input', {type: 'checkbox', checked: layer.on});
     const slider = element('input', {
       type: 'range', min: 0, max: 100, id: `opacity-${layer.id}`,
