@@ -56,7 +56,7 @@ def find_items(root: Path) -> list[ConversionItem]:
             for path in sorted(folder.glob('*_gt.png'))
         }
         for band in BANDS[1:]:
-            pair_files(bands['HH'], bands[band], folder)
+            pair_files(bands['HH'], bands[band], folder, ('HH', band))
         for patch in pair_files(bands['HH'], labels, folder):
             items.append(
                 ConversionItem(f'{split}/{patch}', bands['HH'][patch], split,

@@ -48,7 +48,7 @@ def find_items(root: Path) -> list[ConversionItem]:
     metadata = _by_scene(root, '_mtl.txt')
     names = pair_files(data, masks, root)
     pair_files(data, {name: metadata[name] for name in names
-                      if name in metadata}, root)
+                      if name in metadata}, root, ('image', 'metadata'))
     return [
         ConversionItem(
             name, data[name],

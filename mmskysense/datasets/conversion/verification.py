@@ -48,13 +48,15 @@ def verify_counts(items: Iterable[ConversionItem],
 
 def pair_files(images: Mapping[str, str | os.PathLike],
                labels: Mapping[str, str | os.PathLike],
-               where: str | os.PathLike) -> list[str]:
+               where: str | os.PathLike,
+               what: tuple[str, str] = ('image', 'label')) -> list[str]:
     """Names that have an image and a label.
 
     Args:
         images: Name -> image file.
         labels: Name -> label file.
         where: Folder, for the message.
+        what: What the two are called.
 
     Returns:
         The names, sorted.
@@ -62,13 +64,13 @@ def pair_files(images: Mapping[str, str | os.PathLike],
     Raises:
         DataError: An image without a label, or a label without an image.
     """
-    for what, other, missing in (
-            ('label', images, sorted(set(images) - set(labels))),
-            ('image', labels, sorted(set(labels) - set(images)))):
+    for partner, other, missing in (
+            (what[1], images, sorted(set(images) - set(labels))),
+            (what[0], labels, sorted(set(labels) - set(images)))):
         if missing:
             raise DataError(
                 other[missing[0]],
-                f'expected its {what} in {os.fspath(where)}, found none '
+                f'expected its {partner} in {os.fspath(where)}, found none '
                 f'({len(missing)} such files)',
                 'complete the download or remove the file')
     return sorted(images)
