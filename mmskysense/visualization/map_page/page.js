@@ -25,11 +25,12 @@
   const panel = document.getElementById('panel');
   // The panel covers a part: the map is fitted into the rest.
   const isNarrow = panel.offsetWidth > map.getSize().x / 2;
-  map.fitBounds(bounds, {
+  const fit = () => map.fitBounds(bounds, {
+    animate: false,
     paddingTopLeft: [10, isNarrow ? 50 : 10],
     paddingBottomRight: isNarrow ? [10, panel.offsetHeight + 50] :
       [panel.offsetWidth + 20, 40]});
-  map.setMinZoom(map.getZoom() - 2);
+  fit();
   map.setMaxBounds(bounds.pad(1));
   L.control.zoom({position: 'topleft'}).addTo(map);
   map.attributionControl.setPrefix('Leaflet ' + L.version);
@@ -231,6 +232,8 @@
   (async () => {
     let order = 1;
     for (const layer of data.layers) await addLayer(layer, order++);
+    fit();  // the panel has grown
+    map.setMinZoom(map.getZoom() - 2);
     document.documentElement.dataset.ready = 'true';
   })().catch((error) => {
     position.textContent = String(error);
