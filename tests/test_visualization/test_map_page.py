@@ -261,6 +261,11 @@ def test_without_georeference_in_a_small_window(scene, tmp_path):
                            '".leaflet-control-scale-line").textContent')
         assert text.endswith(' px')
         x, y, _ = browser.centre('.leaflet-overlay-pane img')
+        # The panel does not cover the map.
+        assert browser.run(
+            'document.querySelector(".leaflet-overlay-pane img")'
+            '.getBoundingClientRect().bottom < '
+            'document.getElementById("panel").getBoundingClientRect().top')
         browser.mouse('mouseMoved', x, y)
         told = browser.run('document.getElementById("position").textContent')
         row, column = re.match(r'row (\d+), column (\d+)', told).groups()

@@ -31,7 +31,7 @@
     paddingBottomRight: isNarrow ? [10, panel.offsetHeight + 50] :
       [panel.offsetWidth + 20, 40]});
   fit();
-  map.setMaxBounds(bounds.pad(1));
+  map.setMaxBounds(bounds.pad(4));
   L.control.zoom({position: 'topleft'}).addTo(map);
   map.attributionControl.setPrefix('Leaflet ' + L.version);
 
