@@ -4,11 +4,18 @@
 from .area import AreaOfInterest, read_area
 from .dates import DateRange, select_dates
 from .image import BandSource, InputImage, PixelMask
+from .map_grid import (
+    MapGrid,
+    grid_of,
+    grid_of_image,
+    overlaps,
+    requested_grid,
+)
 from .open_input import open_input
 from .remote import gdal_path, limit_waiting
 
 __all__ = [
-    'AreaOfInterest', 'BandSource', 'DateRange', 'InputImage', 'PixelMask',
-    'gdal_path', 'limit_waiting', 'open_input', 'read_area',
-    'select_dates'
+    'AreaOfInterest', 'BandSource', 'DateRange', 'InputImage', 'MapGrid',
+    'PixelMask', 'gdal_path', 'grid_of', 'grid_of_image', 'limit_waiting',
+    'open_input', 'overlaps', 'read_area', 'requested_grid', 'select_dates'
 ]
