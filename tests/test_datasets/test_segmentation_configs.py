@@ -94,6 +94,8 @@ def shrink(name, data_root, work_dir):
         model[head].in_channels = [TINY[i] for i in stages] if isinstance(
             stages, list) else TINY[stages]
         model[head].channels = 32
+        if model[head].norm_cfg.type == 'GN':
+            model[head].norm_cfg.num_groups = 8
     if 'neck' in model:
         model.neck.in_channels = TINY
     if model.data_preprocessor.get('size') is not None:
