@@ -2,7 +2,7 @@
 """A Sentinel-2 Level-2A product, as ESA distributes it: ``*.SAFE``.
 
 Layout and metadata: Sentinel-2 Products Specification Document
-(S2-PDGS-TAS-DI-PSD) 14.6. ``MTD_MSIL2A.xml`` lists the images under
+(S2-PDGS-TAS-DI-PSD). ``MTD_MSIL2A.xml`` lists the images under
 ``GRANULE/*/IMG_DATA/R10m|R20m|R60m``. Since processing baseline 04.00 the
 files hold reflectance * 10000 + 1000, which the metadata state as
 ``BOA_ADD_OFFSET``; 0 stays "no data".
