@@ -16,7 +16,7 @@ class AIRPolSARSegDataset(TiledSegDataset):
     """
 
     SENSOR = 'gf3_polsar'
-    METAINFO = dict(
+    METAINFO: dict = dict(
         classes=('industrial area', 'natural area', 'water', 'land use',
                  'housing area', 'other'),
         palette=[[0, 0, 255], [0, 255, 0], [0, 255, 255], [255, 0, 0],

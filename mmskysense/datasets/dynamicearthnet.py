@@ -33,7 +33,7 @@ class DynamicEarthNetDataset(MultiSensorSegDataset):
         **kwargs: Of :class:`MultiSensorSegDataset`.
     """
 
-    METAINFO = dict(
+    METAINFO: dict = dict(
         classes=('impervious surface', 'agriculture',
                  'forest and other vegetation', 'wetlands', 'soil', 'water'),
         palette=[[96, 96, 96], [204, 204, 0], [0, 204, 0], [0, 0, 153],

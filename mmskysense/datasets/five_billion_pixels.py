@@ -17,7 +17,7 @@ class FiveBillionPixelsDataset(TiledSegDataset):
     """
 
     SENSOR = 'gf2'
-    METAINFO = dict(
+    METAINFO: dict = dict(
         classes=('industrial area', 'paddy field', 'irrigated field',
                  'dry cropland', 'garden land', 'arbor forest',
                  'shrub forest', 'park', 'natural meadow',

@@ -35,7 +35,7 @@ class PASTISDataset(MultiSensorSegDataset):
         ValueError: Unknown split or fold.
     """
 
-    METAINFO = dict(
+    METAINFO: dict = dict(
         classes=('background', 'meadow', 'soft winter wheat', 'corn',
                  'winter barley', 'winter rapeseed', 'spring barley',
                  'sunflower', 'grapevine', 'beet', 'winter triticale',

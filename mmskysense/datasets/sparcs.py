@@ -21,7 +21,7 @@ class SPARCSDataset(TiledSegDataset):
     """
 
     SENSOR = 'landsat8'
-    METAINFO = dict(
+    METAINFO: dict = dict(
         classes=('cloud shadow', 'cloud shadow over water', 'water',
                  'snow or ice', 'land', 'cloud', 'flooded'),
         # Black, dark blue, blue, light blue, grey, white, yellow: the names

@@ -112,7 +112,7 @@ def write_potsdam(root: Path, no_boundary=False) -> Path:
 
 def write_fbp(root: Path, bits=16) -> Path:
     """Scenes of both splits; unlabelled pixels; a label that is larger."""
-    folder, names = fbp.VERSIONS[bits]
+    folder, _ = fbp.VERSIONS[bits]
     scenes = ('GF2_PMS1__L1A0000564539-MSS1', 'GF2_PMS2__L1A0000607677-MSS2')
     assert scenes[1] in fbp.TEST and scenes[0] not in fbp.TEST
     for number, scene in enumerate(scenes):

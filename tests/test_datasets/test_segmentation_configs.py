@@ -1,6 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """From a published layout to the metric: every segmentation dataset is run."""
 
+import functools
 import json
 import math
 import sys
@@ -37,7 +38,8 @@ DATASETS = {
                        air_polsar_seg.convert_air_polsar_seg, {}),
     'dynamicearthnet': (miniatures.write_dynamicearthnet,
                         dynamicearthnet.convert_dynamicearthnet, {}),
-    'pastis': (miniatures.write_pastis, pastis.convert_pastis,
+    'pastis': (functools.partial(miniatures.write_pastis, size=16),
+               pastis.convert_pastis,
                dict(sensors=('s2_l2a', 's1_grd', 'hr_rgb'))),
 }
 CONFIGS = sorted(

@@ -29,16 +29,20 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
-        **dataset, data_prefix=dict(
-            img_path='img_dir/train', seg_map_path='ann_dir/train'), pipeline=train_pipeline))
+        **dataset,
+        data_prefix=dict(
+            img_path='img_dir/train', seg_map_path='ann_dir/train'),
+        pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=1,
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        **dataset, data_prefix=dict(
-            img_path='img_dir/val', seg_map_path='ann_dir/val'), test_mode=True,
+        **dataset,
+        data_prefix=dict(
+            img_path='img_dir/val', seg_map_path='ann_dir/val'),
+        test_mode=True,
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mFscore'])

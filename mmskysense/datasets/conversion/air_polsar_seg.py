@@ -82,7 +82,7 @@ def to_decibel(amplitude: np.ndarray) -> np.ndarray:
 def convert_one(item: ConversionItem, out_dir: Path) -> ItemResult:
     """Stack one patch."""
     patch, paths, label_path = item.payload
-    stack = []
+    stack: list[np.ndarray] = []
     for path in paths:
         band = read_image(path)
         if band.shape[0] != 1 or band.dtype.kind == 'c':

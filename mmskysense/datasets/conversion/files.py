@@ -25,7 +25,6 @@ from mmskysense.raster.open_files import damaged, open_raster
 from .errors import DataError
 
 
-
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary name that becomes ``path`` if the block succeeds.

@@ -64,7 +64,7 @@ class Journal:
                 'options')
 
     def __enter__(self) -> Journal:
-        self._file = open(self.path, 'a+b')  # noqa: SIM115
+        self._file = open(self.path, 'a+b')
         if self._file.tell() == 0:
             self._write(dict(version=_VERSION, options=self.options))
         else:

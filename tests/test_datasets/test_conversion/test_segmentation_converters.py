@@ -240,7 +240,7 @@ class TestSPARCS:
         with pytest.raises(DataError, match=message):
             convert_sparcs(str(root), str(tmp_path / 'out'), **TILES)
         path.unlink()
-        with pytest.raises(DataError, match='_data.tif: expected its metadata'):
+        with pytest.raises(DataError, match='data.tif: expected its metadata'):
             convert_sparcs(str(root), str(tmp_path / 'out'), **TILES)
 
 
