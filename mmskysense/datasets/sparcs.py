@@ -1,9 +1,18 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """SPARCS: clouds, shadows, water and snow in Landsat-8 scenes."""
 
+from typing import Any
+
 from mmskysense.registry import DATASETS
 
 from .tiled_segmentation import TiledSegDataset
+
+# The authors' five groups. That flooded ground counts as land is ours.
+_GROUPS: dict[str, Any] = dict(
+    classes=('shadow', 'water', 'snow or ice', 'land', 'cloud'),
+    palette=[[0, 0, 0], [0, 0, 255], [120, 220, 255], [128, 128, 128],
+             [255, 255, 255]])
+_GROUP_OF_CODE = {0: 0, 1: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 3}
 
 
 @DATASETS.register_module()
@@ -14,10 +23,10 @@ class SPARCSDataset(TiledSegDataset):
     order. Metric: mIoU. Tiles are made by
     ``tools/dataset_converters/sparcs.py``.
 
-    The authors evaluate five groups of the codes. For these, pass
-    ``label_map={1: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 3}`` with five classes
-    (shadow, water, snow or ice, land, cloud); that flooded ground counts as
-    land there is ours.
+    Args:
+        groups: Merge the seven codes into the five groups on which the
+            authors evaluate: shadow, water, snow or ice, land, cloud.
+        **kwargs: Of :class:`TiledSegDataset`.
     """
 
     SENSOR = 'landsat8'
@@ -28,3 +37,9 @@ class SPARCSDataset(TiledSegDataset):
         # of the published colours; the exact values are ours.
         palette=[[0, 0, 0], [0, 0, 128], [0, 0, 255], [120, 220, 255],
                  [128, 128, 128], [255, 255, 255], [255, 255, 0]])
+
+    def __init__(self, groups: bool = False, **kwargs: Any) -> None:
+        if groups:
+            kwargs.setdefault('metainfo', _GROUPS)
+            kwargs.setdefault('label_map', _GROUP_OF_CODE)
+        super().__init__(**kwargs)

@@ -66,12 +66,8 @@ def test_tiles_of_a_sensor(sparcs):
 
 
 def test_five_groups_of_the_authors(sparcs):
-    groups = dict(
-        label_map={1: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 3},
-        metainfo=dict(
-            classes=('shadow', 'water', 'snow or ice', 'land', 'cloud'),
-            palette=[[0, 0, 0]] * 5))
-    dataset = SPARCSDataset(data_root=str(sparcs), **groups)
+    dataset = SPARCSDataset(data_root=str(sparcs), groups=True)
+    assert len(dataset.metainfo['palette']) == 5
     seven = SPARCSDataset(data_root=str(sparcs))
     new, old = (sample_of(d)['gt_seg_map'] for d in (dataset, seven))
     assert (new[old == 6] == 3).all() and (new[old <= 1] == 0).all()

@@ -79,6 +79,8 @@ def shrink(name, data_root, work_dir):
         loader = cfg[f'{phase}_dataloader']
         loader.num_workers, loader.persistent_workers = 0, False
         loader.dataset.data_root = str(data_root)
+        if phase != 'train':
+            loader.dataset.indices = 2
         for transform in loader.dataset.pipeline:
             kind = transform.type.removeprefix('mmskysense.')
             if kind == 'RandomResize':
@@ -106,6 +108,7 @@ def shrink(name, data_root, work_dir):
     cfg.train_cfg.update(max_iters=3, val_interval=3)
     cfg.param_scheduler = []
     cfg.default_hooks.logger.interval = 1
+    cfg.default_hooks.checkpoint.save_optimizer = False
     cfg.visualizer.name = str(work_dir)
     cfg.work_dir = str(work_dir)
     return cfg
