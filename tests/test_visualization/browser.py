@@ -33,7 +33,9 @@ class Browser:
     """
 
     def __init__(self, program, profile, size=(1280, 800)):
-        self.program, self.profile, self.size = program, profile, size
+        self.program, self.size = program, size
+        self.profile = Path(profile)
+        self.profile.mkdir(exist_ok=True)
         self.addresses, self.messages = [], []
         self._buffer, self._number, self._session = b'', 0, None
         self._held = 0
@@ -59,6 +61,7 @@ class Browser:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             # Not the user's settings, no message bus.
             env=dict(os.environ, HOME=str(self.profile),
+                     TMPDIR=str(self.profile),
                      DBUS_SESSION_BUS_ADDRESS='disabled:'))
         os.close(commands)
         os.close(answers)
@@ -74,8 +77,13 @@ class Browser:
         return self
 
     def __exit__(self, *_):
-        self._process.kill()
-        self._process.wait()
+        try:
+            self._session = None
+            self.call('Browser.close')
+            self._process.wait(10)
+        except (OSError, RuntimeError, subprocess.TimeoutExpired):
+            self._process.kill()
+            self._process.wait()
         os.close(self._write)
         os.close(self._read)
 
