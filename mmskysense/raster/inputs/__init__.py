@@ -1,8 +1,9 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """What people have (files, folders, catalogues) as images of a sensor."""
 
-from .area import AreaOfInterest, read_area
+from .area import AreaOfInterest, AreaOnGrid, read_area
 from .dates import DateRange, select_dates
+from .gather import MapInputs, gather_inputs
 from .image import BandSource, InputImage, PixelMask
 from .map_grid import (
     MapGrid,
@@ -15,7 +16,8 @@ from .open_input import open_input
 from .remote import gdal_path, limit_waiting
 
 __all__ = [
-    'AreaOfInterest', 'BandSource', 'DateRange', 'InputImage', 'MapGrid',
-    'PixelMask', 'gdal_path', 'grid_of', 'grid_of_image', 'limit_waiting',
-    'open_input', 'overlaps', 'read_area', 'requested_grid', 'select_dates'
+    'AreaOfInterest', 'AreaOnGrid', 'BandSource', 'DateRange', 'InputImage',
+    'MapGrid', 'MapInputs', 'PixelMask', 'gather_inputs', 'gdal_path',
+    'grid_of', 'grid_of_image', 'limit_waiting', 'open_input', 'overlaps',
+    'read_area', 'requested_grid', 'select_dates'
 ]

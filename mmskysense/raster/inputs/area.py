@@ -95,6 +95,13 @@ class AreaOnGrid:
     geometry: Any
     window: tuple[int, int, int, int]
 
+    def crop(self) -> AreaOnGrid:
+        """The area in the pixels of its own window."""
+        from shapely.affinity import translate
+        row, column, height, width = self.window
+        return AreaOnGrid(translate(self.geometry, -column, -row),
+                          (0, 0, height, width))
+
     def mask(self, row: int, column: int, height: int,
              width: int) -> np.ndarray:
         """Pixels of a window that the area touches.
