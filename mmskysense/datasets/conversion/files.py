@@ -24,6 +24,9 @@ from mmskysense.raster.open_files import damaged, open_raster
 
 from .errors import DataError
 
+#: How the names of incomplete files begin.
+PARTIAL = '.partial-'
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
@@ -37,12 +40,18 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    partial = final.with_name(f'.{final.stem}.{os.getpid()}{final.suffix}')
+    partial = final.with_name(f'{PARTIAL}{os.getpid()}-{final.name}')
     try:
         yield partial
         os.replace(partial, final)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_leftovers(root: str | os.PathLike) -> None:
+    """Delete the incomplete files that a killed run left below a folder."""
+    for path in Path(root).rglob(f'{PARTIAL}*'):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from .errors import DataError
-from .files import write_text
+from .files import remove_leftovers, write_text
 from .journal import Journal
 
 #: What a bad file raises; anything else is a defect of the converter.
@@ -141,6 +141,7 @@ def run_conversion(
     root = Path(out_dir)
     _check_items(items, root, workers)
     root.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(root)
     report = ConversionReport()
     with Journal(root, dict(options or {})) as journal:
         todo = []

@@ -19,6 +19,7 @@ from .tiling import TilePlan, check_same_size, cut, tile_name
 
 #: Label value of pixels that do not count.
 IGNORE = 255
+_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -102,21 +103,25 @@ def _record(scene: Scene) -> dict[str, Any]:
     """Pixels by class; count, sum and sum of squares by band."""
     record: dict[str, Any] = {}
     if scene.label is not None:
-        values, counts = np.unique(scene.label, return_counts=True)
+        counts = np.bincount(scene.label.ravel())
         record['classes'] = {
-            str(value): int(count)
-            for value, count in zip(values, counts, strict=True)
+            str(value): int(counts[value])
+            for value in np.flatnonzero(counts)
         }
-    measured = np.isfinite(scene.image).all(0) if \
-        scene.image.dtype.kind == 'f' else np.ones(scene.image.shape[1:],
-                                                   dtype=bool)
-    if scene.nodata is not None:
-        measured &= (scene.image != scene.nodata).any(0)
-    values = scene.image[:, measured].astype(np.float64)
+    bands = len(scene.image)
+    count, total, squares = 0, np.zeros(bands), np.zeros(bands)
+    # A few rows at a time: a Gaofen-2 scene has 200 million values.
+    for row in range(0, scene.image.shape[1], _ROWS):
+        rows = scene.image[:, row:row + _ROWS]
+        measured = np.isfinite(rows).all(0)
+        if scene.nodata is not None:
+            measured &= (rows != scene.nodata).any(0)
+        values = rows[:, measured].astype(np.float64)
+        count += int(measured.sum())
+        total += values.sum(1)
+        squares += (values**2).sum(1)
     record['bands'] = dict(
-        count=int(measured.sum()),
-        sum=values.sum(1).tolist(),
-        squares=(values**2).sum(1).tolist())
+        count=count, sum=total.tolist(), squares=squares.tolist())
     return record
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from .errors import DataError
 from .runner import ConversionItem
 
+_ROWS = 512
+
 
 def verify_counts(items: Iterable[ConversionItem],
                   published: Mapping[str, int],
@@ -88,7 +90,12 @@ def check_label_values(label: np.ndarray, allowed: Sequence[int],
     Raises:
         DataError: Names the values and the number of pixels.
     """
-    values, counts = np.unique(label, return_counts=True)
+    if label.dtype == np.uint8:  # without sorting millions of pixels
+        all_counts = np.bincount(label.ravel(), minlength=256)
+        values = np.flatnonzero(all_counts)
+        counts = all_counts[values]
+    else:
+        values, counts = np.unique(label, return_counts=True)
     wrong = ~np.isin(values, np.asarray(allowed))
     if wrong.any():
         raise DataError(
@@ -127,18 +134,24 @@ def decode_colours(image: np.ndarray,
             file, 'expected a label of colours (3 channels), found '
             f'{image.shape[0] if image.ndim == 3 else 1}',
             'take the coloured labels of the download')
-    red, green, blue = image[:3].astype(np.int64)
-    code = (red << 16) | (green << 8) | blue
     table = {(int(r) << 16) | (int(g) << 8) | int(b): name
              for name, (r, g, b) in colours.items()}
-    keys = np.array(sorted(table))
-    place = np.searchsorted(keys, code).clip(max=len(keys) - 1)
-    known = keys[place] == code
-    if not known.all():
-        wrong = int(code[~known][0])
-        raise DataError(
-            file, 'expected the colours of the classes, found '
-            f'({wrong >> 16}, {wrong >> 8 & 255}, {wrong & 255}) among '
-            f'{int((~known).sum())} pixels of no class',
-            'the label is damaged, or was saved with loss')
-    return np.array([table[key] for key in keys], dtype=np.uint8)[place]
+    keys = np.array(sorted(table), dtype=np.uint32)
+    ids = np.array([table[int(key)] for key in keys], dtype=np.uint8)
+    label = np.empty(image.shape[1:], np.uint8)
+    # A few rows at a time: scenes have up to 100 million pixels.
+    for row in range(0, len(label), _ROWS):
+        red, green, blue = image[:3, row:row + _ROWS].astype(np.uint32)
+        code = (red << 16) | (green << 8) | blue
+        place = np.searchsorted(keys, code).clip(max=len(keys) - 1)
+        known = keys[place] == code
+        if not known.all():
+            wrong = int(code[~known][0])
+            first = int((~known).any(1).argmax())
+            raise DataError(
+                file, 'expected the colours of the classes, found '
+                f'({wrong >> 16}, {wrong >> 8 & 255}, {wrong & 255}), which '
+                f'no class has, in row {row + first}',
+                'the label is damaged, or was saved with loss')
+        label[row:row + _ROWS] = ids[place]
+    return label

@@ -81,11 +81,13 @@ def test_resumes_and_redoes_what_changed(items, tmp_path):
     # A kill may leave half a line; it must not hide what follows it.
     with open(out / '.conversion.jsonl', 'a') as file:
         file.write('{"key": "x", "sou')
+    (out / '.partial-1-c.txt').write_text('FIE')
     items[2].source.write_text('field c')
     calls.unlink()
     report = run_conversion(items, convert, out)
     assert calls.read_text().split() == ['c'] and report.resumed == 2
     assert report.results['b'].record == dict(length=7)
+    assert not list(out.glob('.partial-*'))
     calls.unlink()
     (out / 'a.txt').write_text('cut')  # another size than was written
     items[0].source.write_text('a longer field')

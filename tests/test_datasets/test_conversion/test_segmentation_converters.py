@@ -135,7 +135,7 @@ class TestPotsdam:
 
     def test_lossy_colours_of_another_tile_are_refused(self, tmp_path):
         root = miniatures.write_potsdam(tmp_path)
-        with pytest.raises(DataError, match='of no class'):
+        with pytest.raises(DataError, match='which no class has, in row 0'):
             read_label(root / '5_Labels_all/top_potsdam_4_12_label.tif',
                        '2_10')
 

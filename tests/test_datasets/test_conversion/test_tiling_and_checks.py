@@ -82,7 +82,8 @@ def test_colours():
     assert decode_colours(image, colours, 'x.png').tolist() == [[3, 1],
                                                                 [0, 3]]
     image[:, 1, 1] = 0, 1, 255
-    with pytest.raises(DataError, match=r'\(0, 1, 255\) among 1 pixels'):
+    with pytest.raises(DataError, match=r'\(0, 1, 255\), which no class has, '
+                       'in row 1'):
         decode_colours(image, colours, 'x.png')
     with pytest.raises(DataError, match='3 channels'):
         decode_colours(image[:1], colours, 'x.png')
