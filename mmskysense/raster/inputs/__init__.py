@@ -5,6 +5,7 @@ from .area import AreaOfInterest, AreaOnGrid, read_area
 from .dates import DateRange, select_dates
 from .gather import MapInputs, gather_inputs
 from .image import BandSource, InputImage, PixelMask
+from .image_reader import ImageReader, get_reader
 from .map_grid import (
     MapGrid,
     grid_of,
@@ -16,8 +17,8 @@ from .open_input import open_input
 from .remote import gdal_path, limit_waiting
 
 __all__ = [
-    'AreaOfInterest', 'AreaOnGrid', 'BandSource', 'DateRange', 'InputImage',
-    'MapGrid', 'MapInputs', 'PixelMask', 'gather_inputs', 'gdal_path',
-    'grid_of', 'grid_of_image', 'limit_waiting', 'open_input', 'overlaps',
-    'read_area', 'requested_grid', 'select_dates'
+    'AreaOfInterest', 'AreaOnGrid', 'BandSource', 'DateRange', 'ImageReader',
+    'InputImage', 'MapGrid', 'MapInputs', 'PixelMask', 'gather_inputs',
+    'gdal_path', 'get_reader', 'grid_of', 'grid_of_image', 'limit_waiting',
+    'open_input', 'overlaps', 'read_area', 'requested_grid', 'select_dates'
 ]
