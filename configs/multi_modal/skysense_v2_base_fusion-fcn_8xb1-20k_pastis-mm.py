@@ -9,7 +9,7 @@ _base_ = [
     '../_base_/models/skysense_v2_base_fusion.py',
     '../_base_/datasets/pastis.py',
     '../_base_/schedules/segmentation_80k.py',
-    '../_base_/segmentation_runtime.py',
+    '../_base_/multi_modal_runtime.py',
 ]
 sensors = ('hr_rgb', 's2_l2a', 's1_grd')
 tile = dict(
@@ -22,7 +22,8 @@ test_pipeline = [dict(**tile, random_dates=False), *_base_.test_pipeline[1:]]
 model = dict(
     data_preprocessor=dict(sensors=sensors),
     backbone=dict(sensors=sensors),
-    neck=dict(sensors=sensors),
+    # Fused on the grid of the labels.
+    neck=dict(sensors=sensors, fusion=dict(grid='s2_l2a')),
     decode_head=dict(num_classes=19))
 train_dataloader = dict(
     batch_size=1, dataset=dict(sensors=sensors, pipeline=train_pipeline))

@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/models/skysense_v2_base_fusion.py',
     '../_base_/datasets/pastis.py',
     '../_base_/schedules/segmentation_80k.py',
-    '../_base_/segmentation_runtime.py',
+    '../_base_/multi_modal_runtime.py',
 ]
 sensors = ('s2_l2a', )
 model = dict(

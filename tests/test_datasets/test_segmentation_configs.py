@@ -91,17 +91,20 @@ def shrink(name, data_root, work_dir):
                 transform.crop_size = (16, 16)
     model = cfg.model
     model.backbone.update(arch='tiny')
+    widths = [TINY[i] for i in model.backbone.get('out_indices', range(4))]
+    if 'neck' in model:
+        model.neck.in_channels = list(widths)
+        model.neck.fusion.update(embed_dims=32, depth=1, num_heads=2)
+        widths[-1] = 32
     for head in ('decode_head', 'auxiliary_head'):
         if model.get(head) is None:
             continue
         stages = model[head].in_index
-        model[head].in_channels = [TINY[i] for i in stages] if isinstance(
-            stages, list) else TINY[stages]
+        model[head].in_channels = [widths[i] for i in stages] if isinstance(
+            stages, list) else widths[stages]
         model[head].channels = 32
         if model[head].norm_cfg.type == 'GN':
             model[head].norm_cfg.num_groups = 8
-    if 'neck' in model:
-        model.neck.in_channels = TINY
     if model.data_preprocessor.get('size') is not None:
         model.data_preprocessor.size = (32, 32)
     cfg.train_dataloader.batch_size = 2
@@ -135,3 +138,13 @@ def test_trains_validates_and_tests(name, converted, tmp_path):
     logged, = (tmp_path / 'work').glob('*/vis_data/scalars.json')
     assert any(metric in json.loads(line)
                for line in logged.read_text().splitlines())
+    # DistributedDataParallel allows no parameter without a gradient.
+    runner.model.train()
+    batch = next(iter(runner.build_dataloader(cfg.train_dataloader)))
+    data = runner.model.data_preprocessor(batch, training=True)
+    total, _ = runner.model.parse_losses(runner.model(**data, mode='loss'))
+    total.backward()
+    assert [
+        n for n, p in runner.model.named_parameters()
+        if p.requires_grad and p.grad is None
+    ] == []
