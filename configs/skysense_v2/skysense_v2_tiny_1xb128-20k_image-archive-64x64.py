@@ -28,30 +28,32 @@ model = dict(
         bottleneck_channels=64),
     max_places=16)
 
+# Chips travel whole; their views are cut and varied in a batch, where the
+# model is.
+data_preprocessor = dict(
+    views=dict(
+        type='mmskysense.BatchedMultiCropViews',
+        sizes=dict(hr_rgb=(64, 32)),
+        global_views=2,
+        global_scale=(0.32, 1.0),
+        local_views=4,
+        local_scale=(0.05, 0.32),
+        # Weak: colour tells land covers apart.
+        jitter=dict(
+            options=dict(
+                hr_rgb=dict(
+                    brightness=0.15,
+                    contrast=0.15,
+                    gamma=0.1,
+                    grayscale_prob=0.0,
+                    blur_prob=0.1)))))
 train_pipeline = [
     # 64 px of RGB take 12 KiB: chips are decoded once.
     dict(
         type='mmskysense.LoadMultiSensorTile',
         sensors=sensors,
         cache_bytes=512 * 1024 * 1024),
-    dict(
-        type='mmskysense.MultiCropViews',
-        sizes=dict(hr_rgb=(64, 32)),
-        global_views=2,
-        global_scale=(0.32, 1.0),
-        local_views=4,
-        local_scale=(0.05, 0.32)),
-    # Weak: colour tells land covers apart.
-    dict(
-        type='mmskysense.RadiometricJitter',
-        options=dict(
-            hr_rgb=dict(
-                brightness=0.15,
-                contrast=0.15,
-                gamma=0.1,
-                grayscale_prob=0.0,
-                blur_prob=0.1))),
-    dict(type='mmskysense.PackPretrainInputs'),
+    dict(type='mmskysense.PackPretrainInputs', whole_tile=True),
 ]
 train_dataloader = dict(
     batch_size=128,
