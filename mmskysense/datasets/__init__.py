@@ -4,6 +4,7 @@
 from .air_polsar_seg import AIRPolSARSegDataset
 from .collate import collate_views
 from .dynamicearthnet import DynamicEarthNetDataset
+from .dynamicearthnet_change import DynamicEarthNetChangeDataset
 from .five_billion_pixels import FiveBillionPixelsDataset
 from .multi_sensor_segmentation import MultiSensorSegDataset
 from .multi_sensor_tiles import MultiSensorTileDataset
@@ -14,7 +15,8 @@ from .tiled_segmentation import TiledSegDataset
 from .transforms import *  # noqa: F403
 
 __all__ = [
-    'AIRPolSARSegDataset', 'DynamicEarthNetDataset',
+    'AIRPolSARSegDataset', 'DynamicEarthNetChangeDataset',
+    'DynamicEarthNetDataset',
     'FiveBillionPixelsDataset', 'MultiSensorSegDataset',
     'MultiSensorTileDataset', 'PASTISDataset', 'SPARCSDataset',
     'SceneDataset', 'TiledSegDataset', 'collate_views'

@@ -12,6 +12,7 @@ import segmentation_miniatures as miniatures
 
 from mmskysense.datasets import (
     AIRPolSARSegDataset,
+    DynamicEarthNetChangeDataset,
     DynamicEarthNetDataset,
     FiveBillionPixelsDataset,
     PASTISDataset,
@@ -25,6 +26,7 @@ from mmskysense.datasets.conversion.sparcs import convert_sparcs
 from mmskysense.datasets.transforms import (
     LoadGeoTIFF,
     LoadGeoTIFFAnnotations,
+    LoadMultiSensorTile,
 )
 from mmskysense.raster.band_contract import RasterContractError
 
@@ -117,6 +119,33 @@ def test_months_that_lack_a_sensor(tmp_path):
     assert len(sample['paths']['planetscope']) == 2
     with pytest.raises(ValueError, match="tiles of split 'dev'"):
         DynamicEarthNetDataset(data_root=str(tmp_path), split='dev')
+
+
+def test_pairs_of_months(tmp_path):
+    source = miniatures.write_dynamicearthnet(tmp_path / 'in')
+    convert_dynamicearthnet(str(source), str(tmp_path), partial=True)
+    options = dict(data_root=str(tmp_path), split='val')
+    dataset = DynamicEarthNetChangeDataset(
+        sensors=('planetscope', ), **options)
+    assert len(dataset) == 1
+    pair = dataset.get_data_info(0)
+    assert pair['tile_id'] == '2065_3647_13/2018-01/2018-02'
+    assert pair['cube_id'] == '2065_3647_13'
+    assert pair['img_path'].endswith('2018-01-01.tif')
+    assert pair['img_path2'].endswith('2018-02-01.tif')
+    assert pair['seg_map_path2'].endswith('2065_3647_13/2018-02.tif')
+    loaded = LoadMultiSensorTile(sensors=('planetscope', )).transform(pair)
+    assert loaded['images']['planetscope'].shape == (2, 4, 64, 64)
+    assert loaded['dates']['planetscope'].tolist() == [1, 32]
+    with pytest.raises(ValueError, match='2 apart in split'):
+        DynamicEarthNetChangeDataset(gap=2, **options)
+    # The second month of the training area has no Sentinel-2.
+    with pytest.raises(ValueError, match='1 apart in split'):
+        DynamicEarthNetChangeDataset(data_root=str(tmp_path))
+    with pytest.raises(ValueError, match='gap=0'):
+        DynamicEarthNetChangeDataset(gap=0, **options)
+    with pytest.raises(ValueError, match='expected one sensor'):
+        DynamicEarthNetChangeDataset(sensors=('s2_l2a', 's1_grd'), **options)
 
 
 def test_folds(tmp_path):
