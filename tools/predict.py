@@ -10,10 +10,16 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from mmskysense.apis import MapInferencer, MapSummary
+from mmskysense.apis.input_arguments import (
+    INPUT_OPTIONS,
+    add_input_arguments,
+    input_arguments,
+)
 from mmskysense.raster import check_output
 from mmskysense.raster.blend import BLENDS
-from mmskysense.utils import plain_refusal
+from mmskysense.utils import plain_refusal, require
 from mmskysense.visualization import save_quick_look
+from mmskysense.visualization.map_page import check_page_folder, save_map_page
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -24,11 +30,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
         'raster', nargs='+', metavar='RASTER',
-        help='the raster, or SENSOR=RASTER')
+        help='the raster, or SENSOR=RASTER; also a folder of bands, a '
+        'Sentinel-2 product, a STAC item, an address')
     parser.add_argument('--out', required=True, help='the map, a GeoTIFF')
     parser.add_argument(
         '--quick-look', metavar='PNG',
         help='picture of raster and map (default: MAP.png; "none" for none)')
+    parser.add_argument(
+        '--page', metavar='FOLDER',
+        help='also write an interactive page: open index.html in it')
     parser.add_argument(
         '--probabilities', metavar='TIF',
         help='also write a band of probability for each class')
@@ -57,6 +67,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--offset', type=float, help='added after --scale')
     parser.add_argument(
         '--nodata', type=float, help='file value that means no measurement')
+    add_input_arguments(parser)
     parser.add_argument('--cfg-options', nargs='+', action=DictAction,
                         help='overrides of the config as key=value')
     return parser.parse_args(argv)
@@ -115,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Predict."""
     args = parse_args(argv)
     with plain_refusal('predict.py', ('bands', 'scale', 'offset', 'nodata',
-                                      'overlap', 'window')):
+                                      'overlap', 'window', *INPUT_OPTIONS)):
         raster, sensor = split_raster(args.raster, args.sensor)
         check_output(args.out, [raster])
         picture = args.quick_look or os.path.splitext(args.out)[0] + '.png'
@@ -124,6 +135,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             if Path(picture).resolve() == Path(args.out).resolve():
                 raise ValueError(f'{picture}: the map and its picture need '
                                  'different names; end --out with .tif')
+        if args.page is not None:
+            check_page_folder(args.page)
+            require('js_lib_leaflet', 'the interactive page')
         if args.window is not None and len(args.window) > 2:
             raise ValueError(f'--window {args.window}: expected one number, '
                              'or height and width')
@@ -132,17 +146,24 @@ def main(argv: Sequence[str] | None = None) -> None:
             bands=parse_bands(args.bands),
             scale=parse_scale(args.scale),
             offset=args.offset,
-            nodata=args.nodata)
+            nodata=args.nodata,
+            **input_arguments(args))
         inferencer = MapInferencer(
             args.config, args.checkpoint, args.device, sensor, args.amp,
             args.cfg_options)
+        inputs = inferencer.inputs(raster, **options)
         summary = inferencer.predict_raster(
-            raster, args.out, window, args.overlap, args.batch_size,
-            args.blend, args.probabilities, progress=True, **options)
+            inputs, args.out, window, args.overlap, args.batch_size,
+            args.blend, args.probabilities, progress=True)
         if picture != 'none':
-            save_quick_look(
-                inferencer.reader(raster, **options), args.out, picture,
-                summary.shares)
+            save_quick_look(inferencer.reader(inputs), args.out, picture,
+                            summary.shares)
+        if args.page is not None:
+            save_map_page(
+                args.page, args.out,
+                [image for series in inputs.images.values()
+                 for image in series],
+                probabilities=args.probabilities, shares=summary.shares)
     print(closing_line(summary))
 
 

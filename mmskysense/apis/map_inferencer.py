@@ -23,6 +23,7 @@ from mmskysense.raster import (
     BlendedRows,
     MapWriter,
     ProbabilityWriter,
+    RasterContractError,
     RasterReader,
     SourceWindow,
     StreamingBlender,
@@ -31,6 +32,7 @@ from mmskysense.raster import (
     blend_weights,
     check_output,
 )
+from mmskysense.raster.inputs import MapInputs, gather_inputs, get_reader
 from mmskysense.raster.writer import NODATA
 from mmskysense.registry import INFERENCERS
 from mmskysense.utils import check_file
@@ -144,24 +146,46 @@ class MapInferencer:
             tags['CHECKPOINT_SHA256'] = digest.hexdigest()
         return tags
 
-    def reader(self, raster: str | os.PathLike,
-               **options: Any) -> RasterReader:
-        """Open a raster as the config's own loader would.
+    def inputs(self, raster: str | os.PathLike, **options: Any) -> MapInputs:
+        """Open whatever people have, as the config's own loader would.
 
         Args:
-            raster: The file.
-            **options: ``bands``, ``scale``, ``offset``, ``nodata``, where
-                the config or the file is silent or wrong.
+            raster: File, folder, Sentinel-2 product, STAC item or address.
+            **options: Of :func:`gather_inputs`: ``dates``, ``area``,
+                ``like``, ``bands``, ...; None leaves an option to the config.
 
         Raises:
-            RasterContractError: The raster does not fit the sensor.
+            RasterContractError: Nothing that can be read as the sensor.
         """
         given = {
             name: value
             for name, value in options.items() if value is not None
         }
-        reader = RasterReader(raster, self.contract.sensor,
-                              **{**self.contract.options, **given})
+        return gather_inputs({self.contract.sensor: os.fspath(raster)},
+                             **{**self.contract.options, **given})
+
+    def reader(self, raster: str | os.PathLike | MapInputs,
+               **options: Any) -> RasterReader:
+        """A reader of a raster in the order and unit of the sensor.
+
+        Args:
+            raster: What :meth:`inputs` takes, or has returned.
+            **options: Of :meth:`inputs`.
+
+        Raises:
+            RasterContractError: The raster does not fit the sensor, or
+                there are several acquisitions.
+        """
+        if not isinstance(raster, MapInputs):
+            raster = self.inputs(raster, **options)
+        images = raster.images[self.contract.sensor]
+        if len(images) != 1:
+            days = ', '.join(str(i.date or i.label) for i in images[:6])
+            raise RasterContractError(
+                f'{images[0].label}: the config maps one acquisition, found '
+                f'{len(images)} ({days}); narrow them with dates=, or name '
+                'one')
+        reader = get_reader(images[0], raster.grid, raster.area)
         expected = len(self.contract.fill)
         if expected and len(reader.check_contract().indexes) != expected:
             raise ValueError(
@@ -170,7 +194,7 @@ class MapInferencer:
         return reader
 
     def predict_raster(self,
-                       raster: str | os.PathLike,
+                       raster: str | os.PathLike | MapInputs,
                        out: str | os.PathLike,
                        window: int | tuple[int, int] | None = None,
                        overlap: float = 0.5,
@@ -182,7 +206,7 @@ class MapInferencer:
         """Write the map of a raster.
 
         Args:
-            raster: Anything GDAL reads, in the unit of the sensor.
+            raster: What :meth:`inputs` takes, or has returned.
             out: The map to write, see :class:`MapWriter`. An existing file
                 is replaced when the new one is complete.
             window: Height and width (or side) of what the model sees at
@@ -194,8 +218,7 @@ class MapInferencer:
                 :func:`blend_weights`.
             probabilities: Also write the classes' probabilities here.
             progress: Show a progress bar.
-            **options: ``bands``, ``scale``, ``offset``, ``nodata`` of
-                :class:`RasterReader`.
+            **options: Of :meth:`inputs`.
 
         Returns:
             Counts, shares, and time.
@@ -212,9 +235,12 @@ class MapInferencer:
         if batch_size < 1:
             raise ValueError(f'batch_size={batch_size}: expected 1 or more')
         blend_weights(blend, (1, 1))  # refuses an unknown name
-        check_output(out, [raster])
+        sources = [raster] if not isinstance(raster, MapInputs) else [
+            band.path for images in raster.images.values()
+            for image in images for band in image.bands]
+        check_output(out, sources)
         if probabilities is not None:
-            check_output(probabilities, [raster])
+            check_output(probabilities, sources)
             if Path(probabilities).resolve() == Path(out).resolve():
                 raise ValueError(f'{out}: the map and the probabilities need '
                                  'different names')
@@ -231,7 +257,7 @@ class MapInferencer:
             crs=reader.crs, transform=reader.transform)
         tags = dict(
             self._provenance,
-            SOURCE=Path(raster).name,
+            SOURCE=Path(reader.path).name,
             WINDOW=f'{grid_window[0]}x{grid_window[1]}',
             OVERLAP=overlap,
             BLEND=blend)
@@ -262,8 +288,9 @@ class MapInferencer:
                             segmentor.probabilities(rows.scores), rows.valid))
         if not counts[:NODATA].any():
             warnings.warn(
-                f'{raster}: no pixel was measured, so the whole map {out} is '
-                'nodata; check the nodata value and the bands', stacklevel=2)
+                f'{reader.path}: no pixel was measured, so the whole map '
+                f'{out} is nodata; check the nodata value and the bands',
+                stacklevel=2)
         return MapSummary(
             str(out), height, width, tuple(names),
             tuple(tuple(c) for c in segmentor.palette),

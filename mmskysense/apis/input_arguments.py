@@ -1,0 +1,48 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Options of the command line that say what is read, for every tool."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from mmskysense.raster.inputs.remote import DEFAULT_TIMEOUT
+
+_NAMES = ('dates', 'mask_clouds', 'area', 'area_layer', 'like', 'crs',
+          'resolution', 'timeout')
+#: Arguments of :func:`gather_inputs` that are options here, for messages.
+INPUT_OPTIONS = tuple(name for name in _NAMES if '_' not in name)
+
+
+def add_input_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of :func:`gather_inputs` to a tool's parser."""
+    group = parser.add_argument_group(
+        'what is read', 'a raster, a folder of bands, a Sentinel-2 product '
+        '(.SAFE), a STAC item, or an address: docs/user_guides/inputs.md')
+    group.add_argument(
+        '--dates', metavar='FIRST/LAST',
+        help='days of acquisition to keep, e.g. 2021-04-01/2021-09-30')
+    group.add_argument(
+        '--mask-clouds', action='store_true',
+        help='clouds and their shadows count as not measured (Sentinel-2)')
+    group.add_argument(
+        '--area', metavar='FILE',
+        help='GeoJSON or GeoPackage with polygons: only these are mapped')
+    group.add_argument('--area-layer', metavar='NAME',
+                       help='layer of --area, where there are several')
+    group.add_argument(
+        '--timeout', type=float, default=DEFAULT_TIMEOUT, metavar='SECONDS',
+        help='without a byte from a server before giving up (default: '
+        f'{DEFAULT_TIMEOUT:g})')
+    group = parser.add_argument_group('grid of the output')
+    group.add_argument('--like', metavar='RASTER',
+                       help='the grid of this raster, to the pixel')
+    group.add_argument('--crs', help='coordinate reference system, e.g. '
+                       'EPSG:32632 (default: the input\'s)')
+    group.add_argument('--resolution', type=float,
+                       help='pixel size in units of the CRS')
+
+
+def input_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments for :func:`gather_inputs` from parsed options."""
+    return {name: getattr(args, name) for name in _NAMES}
