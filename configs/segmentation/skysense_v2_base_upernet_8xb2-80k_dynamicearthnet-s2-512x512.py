@@ -22,7 +22,7 @@ load = [
     dict(type='mmskysense.IgnoreInvalidPixels'),
 ]
 train_pipeline = [*load, *_base_.train_pipeline[3:]]
-test_pipeline = [*load, dict(type='PackSegInputs')]
+test_pipeline = [*load, _base_.pack]
 model = dict(
     data_preprocessor=dict(sensor=sensor),
     backbone=dict(sensor=sensor, merge=(2, 3, 4)),

@@ -30,7 +30,8 @@ _MAX_LOADED = 32
 # Our transforms that only read; they stand at the head of a pipeline.
 _LOADERS = ('LoadGeoTIFF', 'LoadMultiSensorTile', 'LoadGeoTIFFAnnotations',
             'LoadTileLabels')
-_REMEDY = ('make the sample world (python tools/make_sample_data.py --out '
+_REMEDY = ('convert the published data (docs/datasets/README.md), make the '
+           'sample world (python tools/make_sample_data.py --out '
            'data/sample_world) or give your own folder with --cfg-options '
            'data_root=DIR')
 

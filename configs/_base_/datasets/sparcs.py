@@ -8,6 +8,12 @@ load = [
     dict(type='mmskysense.LoadGeoTIFFAnnotations'),
     dict(type='mmskysense.IgnoreInvalidPixels'),
 ]
+# With the mask, pixels that were not measured become 0 whatever the mean.
+pack = dict(
+    type='PackSegInputs',
+    meta_keys=('img_path', 'seg_map_path', 'ori_shape', 'img_shape',
+               'pad_shape', 'scale_factor', 'flip', 'flip_direction',
+               'reduce_zero_label', 'valid_mask'))
 train_pipeline = [
     *load,
     dict(
@@ -18,9 +24,9 @@ train_pipeline = [
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomFlip', prob=0.5, direction='vertical'),
-    dict(type='PackSegInputs'),
+    pack,
 ]
-test_pipeline = [*load, dict(type='PackSegInputs')]
+test_pipeline = [*load, pack]
 dataset = dict(type='mmskysense.SPARCSDataset', data_root=data_root)
 train_dataloader = dict(
     batch_size=2,
