@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with plain_refusal('air_polsar_seg.py'):
         report, summary = convert_air_polsar_seg(**vars(args))
     print(f'{args.out}: {report}')
-    print(f'--cfg-options {statistics_options(summary)}')
+    print('--cfg-options', statistics_options(summary, 'gf3_polsar'))
 
 
 if __name__ == '__main__':

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with plain_refusal('fbp.py'):
         report, summary = convert_fbp(**vars(args))
     print(f'{args.out}: {report}')
-    print(f'--cfg-options {statistics_options(summary)}')
+    print('--cfg-options', statistics_options(summary, 'gf2'))
 
 
 if __name__ == '__main__':

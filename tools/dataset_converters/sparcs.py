@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with plain_refusal('sparcs.py'):
         report, summary = convert_sparcs(**vars(args))
     print(f'{args.out}: {report}')
-    print(f'--cfg-options {statistics_options(summary)}')
+    print('--cfg-options', statistics_options(summary, 'landsat8'))
 
 
 if __name__ == '__main__':

@@ -130,5 +130,6 @@ def convert_air_polsar_seg(root: str, out: str, workers: int = 1,
                             title='AIR-PolSAR-Seg')
     summary = summarise(report, {item.key: item.split for item in items}, out,
                         'AIR-PolSAR-Seg',
-                        AIRPolSARSegDataset.METAINFO['classes'])
+                        AIRPolSARSegDataset.METAINFO['classes'],
+                        BANDS)
     return report, summary

@@ -118,5 +118,6 @@ def convert_fbp(root: str, out: str, size: int = 512, overlap: int = 128,
         dict(size=size, overlap=overlap, bits=bits), 'Five-Billion-Pixels')
     summary = summarise(report, {item.key: item.split for item in items}, out,
                         'Five-Billion-Pixels',
-                        FiveBillionPixelsDataset.METAINFO['classes'])
+                        FiveBillionPixelsDataset.METAINFO['classes'],
+                        VERSIONS[bits][1])
     return report, summary

@@ -13,6 +13,8 @@ import numpy as np
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
+from mmskysense.sensors import get_sensor
+
 from .files import write_geotiff, write_json, write_png
 from .runner import ConversionReport, ItemResult
 from .tiling import TilePlan, check_same_size, cut, tile_name
@@ -130,6 +132,7 @@ def summarise(report: ConversionReport,
               out_dir: str | os.PathLike,
               dataset: str,
               classes: Sequence[str] = (),
+              bands: Sequence[str] = ('R', 'G', 'B'),
               statistics_split: str = 'train') -> dict[str, Any]:
     """Write ``conversion.json``: counts, pixels by class, band statistics.
 
@@ -139,13 +142,15 @@ def summarise(report: ConversionReport,
         out_dir: Output folder.
         dataset: Name, for the reader of the file.
         classes: Names in order of the ids in the labels.
+        bands: Names in order of the files.
         statistics_split: Split whose mean and deviation are given; all
             splits if it has no item.
 
     Returns:
         What was written.
     """
-    summary: dict[str, Any] = dict(dataset=dataset, splits={})
+    summary: dict[str, Any] = dict(
+        dataset=dataset, splits={}, bands=list(bands))
     chosen = [key for key in report.results
               if splits[key] == statistics_split] or list(report.results)
     for key, result in report.results.items():
@@ -184,10 +189,26 @@ def band_statistics(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return dict(mean=mean.round(4).tolist(), std=std.round(4).tolist())
 
 
-def statistics_options(summary: Mapping[str, Any]) -> str:
-    """Band statistics as an option of ``tools/train.py``."""
+def statistics_options(summary: Mapping[str, Any], sensor: str) -> str:
+    """Band statistics as options of ``tools/train.py``.
+
+    Args:
+        summary: Of :func:`summarise`.
+        sensor: Name in the sensor table; its bands, in its order, are given.
+
+    Raises:
+        KeyError: The files lack a band of the sensor.
+    """
+    entry = get_sensor(sensor)
+    places: dict[int, int] = {}
+    for place, name in enumerate(summary['bands']):
+        # A file may have bands that the sensor does not use.
+        if any(band.is_named(name) for band in entry.bands):
+            places[entry.band_index(name)] = place
+    order = [places[index] for index in range(entry.num_bands)]
+
     def numbers(values: Sequence[float]) -> str:
-        return '[' + ','.join(f'{value:g}' for value in values) + ']'
+        return '[' + ','.join(f'{values[place]:g}' for place in order) + ']'
 
     return (f'model.data_preprocessor.mean="{numbers(summary["mean"])}" '
             f'model.data_preprocessor.std="{numbers(summary["std"])}"')

@@ -161,5 +161,6 @@ def convert_sparcs(root: str, out: str, size: int = 512, overlap: int = 24,
         items, functools.partial(convert_one, plan=TilePlan(size, overlap)),
         out, workers, skip_bad, dict(size=size, overlap=overlap), 'SPARCS')
     summary = summarise(report, {item.key: item.split for item in items}, out,
-                        'SPARCS', SPARCSDataset.METAINFO['classes'])
+                        'SPARCS', SPARCSDataset.METAINFO['classes'],
+                        tuple(BANDS))
     return report, summary

@@ -1,6 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """What the segmentation converters write, and what they refuse."""
 
+import importlib.util
 import json
 import math
 import shutil
@@ -31,6 +32,7 @@ from mmskysense.datasets.conversion.potsdam import (
     convert_potsdam,
     read_label,
 )
+from mmskysense.datasets.conversion.scene_tiles import statistics_options
 from mmskysense.datasets.conversion.sparcs import convert_sparcs
 
 TILES = dict(size=64, overlap=16, partial=True)
@@ -189,6 +191,11 @@ class TestFBP:
         np.testing.assert_allclose(summary['mean'], measured.mean(1),
                                    rtol=1e-4)
         np.testing.assert_allclose(summary['std'], measured.std(1), rtol=1e-4)
+        # The options are in the sensor's order, whatever the files'.
+        order = [0, 1, 2, 3] if bits == 16 else [3, 2, 1, 0]
+        options = statistics_options(summary, 'gf2')
+        found = [float(v) for v in options.split('"')[1][1:-1].split(',')]
+        np.testing.assert_allclose(found, measured.mean(1)[order], rtol=1e-3)
 
     def test_values_outside_the_classes(self, tmp_path):
         root = miniatures.write_fbp(tmp_path / 'in')
@@ -453,3 +460,35 @@ class TestPASTIS:
         path.write_text(json.dumps(content))
         with pytest.raises(DataError, match="item '10001' is there twice"):
             self.convert(root, tmp_path / 'out')
+
+
+TOOLS = Path(__file__).parents[3] / 'tools/dataset_converters'
+COMMANDS = {
+    'isaid': (miniatures.write_isaid, ['--size', '64', '--overlap', '16']),
+    'potsdam': (miniatures.write_potsdam, ['--size', '64', '--overlap', '8']),
+    'fbp': (miniatures.write_fbp, ['--size', '64', '--overlap', '8']),
+    'sparcs': (miniatures.write_sparcs, ['--size', '64', '--overlap', '8']),
+    'air_polsar_seg': (miniatures.write_air_polsar_seg, []),
+    'dynamicearthnet': (miniatures.write_dynamicearthnet, ['--days', 'first']),
+    'pastis': (miniatures.write_pastis, ['--sensors', 's2_l2a', 'hr_rgb']),
+}
+
+
+@pytest.mark.parametrize('name', COMMANDS)
+def test_commands(name, tmp_path, capsys):
+    spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    write, options = COMMANDS[name]
+    root, out = write(tmp_path / 'in'), tmp_path / 'out'
+    arguments = [str(root), '--out', str(out), '--workers', '1', *options]
+    with pytest.raises(SystemExit, match=rf'{name}.py: error: .*--partial'):
+        tool.main(arguments)
+    tool.main([*arguments, '--partial'])
+    printed = capsys.readouterr().out
+    assert printed.startswith(f'{out}: ') and ' items, ' in printed
+    if name in ('fbp', 'sparcs', 'air_polsar_seg'):
+        mean = printed.split('mean="[')[1].split(']')[0]
+        assert len(mean.split(',')) == (7 if name == 'sparcs' else 4)
+    with pytest.raises(SystemExit, match=rf'^{name}.py: error: '):
+        tool.main([str(tmp_path / 'none'), *arguments[1:], '--partial'])
