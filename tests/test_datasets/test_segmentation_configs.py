@@ -23,6 +23,8 @@ from mmskysense.datasets.conversion import (
     potsdam,
     sparcs,
 )
+from mmskysense.evaluation.probing import is_segmentation
+from mmskysense.evaluation.probing.config_sets import dataset_part, scope_of
 
 ROOT = Path(__file__).parents[2]
 # Dataset in a config's name -> writer, converter, its options for miniatures.
@@ -125,6 +127,17 @@ def plain_config_text(monkeypatch):
 
 def test_every_dataset_has_a_config():
     assert {dataset_of(name) for name in CONFIGS} == set(DATASETS)
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_probing_takes_it_for_segmentation(name):
+    assert is_segmentation(Config.fromfile(str(ROOT / name)))
+
+
+@pytest.mark.parametrize('name', ['isaid', 'fbp', 'dynamicearthnet'])
+def test_probing_knows_the_host_of_a_dataset_alone(name):
+    cfg = Config.fromfile(str(ROOT / f'configs/_base_/datasets/{name}.py'))
+    assert scope_of(cfg, dataset_part(cfg, 'train')) == 'mmseg'
 
 
 @pytest.mark.parametrize('name', CONFIGS)

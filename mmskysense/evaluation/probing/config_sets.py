@@ -102,14 +102,18 @@ def scope_of(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
              for step in dataset.get('pipeline') or []}
     if 'PackInputs' in steps:
         return 'mmpretrain'
+    if 'PackSegInputs' in steps:
+        return 'mmseg'
     return host.get(str(dataset.get('type', '')).split('.')[-1],
                     'mmskysense')
 
 
 def is_segmentation(config: Mapping[str, Any]) -> bool:
     """Whether the training split is of segmentation."""
-    kind = str(dataset_part(config, 'train').get('type', ''))
-    return 'Seg' in kind
+    dataset = dataset_part(config, 'train')
+    # Such as BaseSegDataset, PackSegInputs, PackMultiSensorSegInputs.
+    return any('Seg' in str(part.get('type', ''))
+               for part in (dataset, *(dataset.get('pipeline') or ())))
 
 
 def labelled_images(config: Mapping[str, Any], split: str) -> LabelledImages:
