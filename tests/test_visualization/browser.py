@@ -130,14 +130,13 @@ class Browser:
 
     def open(self, path):
         """Open a file and wait until its script says that it is ready."""
+        # Answered when the new document is there, perhaps still empty.
         self.call('Page.navigate', url=Path(path).resolve().as_uri())
-        while self._receive().get('method') != 'Page.loadEventFired':
-            pass
         return self.run(
             'new Promise(done => { const look = () => {'
-            'const state = document.documentElement.dataset.ready;'
-            'if (state) done(state); else setTimeout(look, 20); };'
-            'look(); })')
+            'const root = document.documentElement;'
+            'if (root && root.dataset.ready) done(root.dataset.ready);'
+            'else setTimeout(look, 20); }; look(); })')
 
     def centre(self, selector):
         """Middle of an element, and its width, in window pixels."""
