@@ -1,3 +1,4 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Metrics and probing."""
 
-__all__: list[str] = []
+from .metrics import *  # noqa: F403

@@ -176,7 +176,7 @@ def write_air_polsar_seg(root: Path) -> Path:
 
 
 def write_dynamicearthnet(root: Path) -> Path:
-    """Three areas, two months; - and _ in names; a month without S2.
+    """Three areas, three months; - and _ in names; a month without S2.
 
     Sentinel-2 of one area is on its own 10 m grid, the others on Planet's.
     """
@@ -187,8 +187,8 @@ def write_dynamicearthnet(root: Path) -> Path:
          ('4421_3800_13', '33N', 'test'))):
         crs = f'EPSG:326{zone[:2]}'
         planet = root / 'planet' / zone / '26E-183N' / area
-        for month in ('2018-01', '2018-02'):
-            label = blocks(range(6), (size, size), number)
+        for later, month in enumerate(('2018-01', '2018-02', '2018-03')):
+            label = blocks(range(6), (size, size), number + 10 * later)
             one_hot = np.zeros((7, size, size), np.uint8)
             for value in range(6):
                 one_hot[value] = 255 * (label == value)
@@ -209,7 +209,7 @@ def write_dynamicearthnet(root: Path) -> Path:
             write_tif(planet / 'PF-QA' / f'{month}-01.tif',
                       np.zeros((1, size, size), np.int16))
             composite = f'{area}_{month.replace("-", "_")}.tif'
-            if number or month == '2018-01':
+            if number or month != '2018-03':
                 coarse = number == 1
                 image = bands_of(label, 12, np.uint16, 300, 5000, number)
                 write_tif(

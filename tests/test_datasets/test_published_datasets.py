@@ -108,13 +108,13 @@ def test_months_that_lack_a_sensor(tmp_path):
     source = miniatures.write_dynamicearthnet(tmp_path / 'in')
     convert_dynamicearthnet(str(source), str(tmp_path), partial=True)
     options = dict(data_root=str(tmp_path), split='train')
-    assert len(DynamicEarthNetDataset(**options)) == 2
-    assert len(DynamicEarthNetDataset(sensors=('s2_l2a', ), **options)) == 1
+    assert len(DynamicEarthNetDataset(**options)) == 3
+    assert len(DynamicEarthNetDataset(sensors=('s2_l2a', ), **options)) == 2
     both = ('planetscope', 's2_l2a')
-    assert len(DynamicEarthNetDataset(sensors=both, **options)) == 2
+    assert len(DynamicEarthNetDataset(sensors=both, **options)) == 3
     assert len(
-        DynamicEarthNetDataset(sensors=both, require=both, **options)) == 1
-    sample = DynamicEarthNetDataset(sensors=both, **options).get_data_info(1)
+        DynamicEarthNetDataset(sensors=both, require=both, **options)) == 2
+    sample = DynamicEarthNetDataset(sensors=both, **options).get_data_info(2)
     assert sample['paths']['s2_l2a'] == []
     assert len(sample['paths']['planetscope']) == 2
     with pytest.raises(ValueError, match="tiles of split 'dev'"):
@@ -127,7 +127,7 @@ def test_pairs_of_months(tmp_path):
     options = dict(data_root=str(tmp_path), split='val')
     dataset = DynamicEarthNetChangeDataset(
         sensors=('planetscope', ), **options)
-    assert len(dataset) == 1
+    assert len(dataset) == 2
     pair = dataset.get_data_info(0)
     assert pair['tile_id'] == '2065_3647_13/2018-01/2018-02'
     assert pair['cube_id'] == '2065_3647_13'
@@ -137,11 +137,11 @@ def test_pairs_of_months(tmp_path):
     loaded = LoadMultiSensorTile(sensors=('planetscope', )).transform(pair)
     assert loaded['images']['planetscope'].shape == (2, 4, 64, 64)
     assert loaded['dates']['planetscope'].tolist() == [1, 32]
-    with pytest.raises(ValueError, match='2 apart in split'):
-        DynamicEarthNetChangeDataset(gap=2, **options)
-    # The second month of the training area has no Sentinel-2.
-    with pytest.raises(ValueError, match='1 apart in split'):
-        DynamicEarthNetChangeDataset(data_root=str(tmp_path))
+    assert len(DynamicEarthNetChangeDataset(gap=2, **options)) == 1
+    with pytest.raises(ValueError, match='3 apart in split'):
+        DynamicEarthNetChangeDataset(gap=3, **options)
+    # The third month of the training area has no Sentinel-2.
+    assert len(DynamicEarthNetChangeDataset(data_root=str(tmp_path))) == 1
     with pytest.raises(ValueError, match='gap=0'):
         DynamicEarthNetChangeDataset(gap=0, **options)
     with pytest.raises(ValueError, match='expected one sensor'):

@@ -46,7 +46,7 @@ DATASETS = {
 }
 CONFIGS = sorted(
     path.relative_to(ROOT).as_posix()
-    for task in ('segmentation', 'multi_modal')
+    for task in ('segmentation', 'multi_modal', 'change_detection')
     for path in (ROOT / 'configs' / task).glob('*.py')
     if any(f'_{name}-' in path.name for name in DATASETS))
 TINY = [48, 96, 192, 384]
@@ -107,6 +107,10 @@ def shrink(name, data_root, work_dir):
         model[head].channels = 32
         if model[head].norm_cfg.type == 'GN':
             model[head].norm_cfg.num_groups = 8
+    if 'change_head' in model:
+        model.change_head.in_channels = [3 * width for width in TINY]
+        model.change_head.channels = 32
+        model.change_head.norm_cfg.num_groups = 8
     if model.data_preprocessor.get('size') is not None:
         model.data_preprocessor.size = (32, 32)
     cfg.train_dataloader.batch_size = 2

@@ -5,6 +5,7 @@ from .batched_jitter import BatchedRadiometricJitter
 from .batched_views import BatchedMultiCropViews
 from .formatting import PackMultiSensorSegInputs, PackPretrainInputs
 from .load_annotations import IgnoreInvalidPixels, LoadGeoTIFFAnnotations
+from .load_change_annotations import LoadChangeAnnotations
 from .load_multi_sensor import LoadMultiSensorTile
 from .load_tile_labels import LoadTileLabels
 from .loading import LoadGeoTIFF
@@ -14,8 +15,8 @@ from .radiometric_jitter import RadiometricJitter
 
 __all__ = [
     'BatchedMultiCropViews', 'BatchedRadiometricJitter',
-    'IgnoreInvalidPixels', 'LoadGeoTIFF', 'LoadGeoTIFFAnnotations',
-    'LoadMultiSensorTile', 'LoadTileLabels', 'MultiCropViews',
-    'MultiSensorRandomCrop', 'MultiSensorRandomFlip',
+    'IgnoreInvalidPixels', 'LoadChangeAnnotations', 'LoadGeoTIFF',
+    'LoadGeoTIFFAnnotations', 'LoadMultiSensorTile', 'LoadTileLabels',
+    'MultiCropViews', 'MultiSensorRandomCrop', 'MultiSensorRandomFlip',
     'PackMultiSensorSegInputs', 'PackPretrainInputs', 'RadiometricJitter'
 ]

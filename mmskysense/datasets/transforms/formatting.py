@@ -110,7 +110,9 @@ class PackMultiSensorSegInputs(BaseTransform):
         """Pack one sample."""
         sample = _seg_data_sample()
         if 'gt_seg_map' in results:
-            label = results['gt_seg_map'][None].astype(np.int64)
+            label = results['gt_seg_map'].astype(np.int64)
+            if label.ndim == 2:  # pairs have (2, H, W)
+                label = label[None]
             sample.set_field(
                 PixelData(data=torch.from_numpy(label)), 'gt_sem_seg')
         sample.set_metainfo(_metainfo(results, self.meta_keys))

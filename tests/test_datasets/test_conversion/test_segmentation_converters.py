@@ -300,13 +300,13 @@ class TestDynamicEarthNet:
         out = tmp_path / 'out'
         report = convert_dynamicearthnet(str(root), str(out), **PART)
         tiles = self.tiles(out)
-        assert len(tiles) == 6
+        assert len(tiles) == 9
         first = tiles['1311_3077_13/2018-01']
         assert first['split'] == 'train'
         assert first['planetscope_dates'] == ['2018-01-01', '2018-01-05']
         for sensor in ('planetscope', 's2_l2a', 's1_grd'):
             assert all((out / name).is_file() for name in first[sensor])
-        assert 's2_l2a' not in tiles['1311_3077_13/2018-02']
+        assert 's2_l2a' not in tiles['1311_3077_13/2018-03']
         with rasterio.open(out / first['land_cover']) as file:
             assert file.crs.to_epsg() == 32610 and file.res == (3.0, 3.0)
             label = file.read(1)
@@ -340,16 +340,16 @@ class TestDynamicEarthNet:
     def test_refusals(self, root, tmp_path):
         out = str(tmp_path / 'out')
         lists = root / 'dynnet_training_splits'
-        with pytest.raises(DataError, match='found 2 of 24 in train'):
+        with pytest.raises(DataError, match='found 3 of 24 in train'):
             convert_dynamicearthnet(str(root), out)
         train = (lists / 'train.txt').read_text()
         (lists / 'train.txt').write_text(train + 'only two\n')
-        with pytest.raises(DataError, match=r"train.txt, line 3: expected "
+        with pytest.raises(DataError, match=r"train.txt, line 4: expected "
                            "'PLANET_FOLDER"):
             convert_dynamicearthnet(str(root), out, **PART)
-        (lists / 'train.txt').write_text(train.replace('-02', '-03'))
+        (lists / 'train.txt').write_text(train.replace('-02', '-04'))
         with pytest.raises(DataError, match=r'train.txt, line 2: names the '
-                           "label of area '1311_3077_13' in 2018-03"):
+                           "label of area '1311_3077_13' in 2018-04"):
             convert_dynamicearthnet(str(root), out, **PART)
         (lists / 'train.txt').write_text(train)
         (lists / 'val.txt').unlink()
@@ -368,7 +368,7 @@ class TestDynamicEarthNet:
         report = convert_dynamicearthnet(
             str(root), str(tmp_path / 'o'), skip_bad=True, **PART)
         assert list(report.bad) == ['1311_3077_13/2018-01']
-        assert len(self.tiles(tmp_path / 'o')) == 5
+        assert len(self.tiles(tmp_path / 'o')) == 8
 
 
 class TestPASTIS:

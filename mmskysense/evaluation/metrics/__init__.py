@@ -1,0 +1,6 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Metrics that no stock host has."""
+
+from .semantic_change import SemanticChangeMetric
+
+__all__ = ['SemanticChangeMetric']
