@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 NAMES = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
@@ -24,7 +25,6 @@ class Browser:
 
     Args:
         program: Chromium's path.
-        profile: Empty folder for its files.
         size: Width and height of the window in pixels.
 
     Attributes:
@@ -32,10 +32,11 @@ class Browser:
         messages: Errors and console output of the page.
     """
 
-    def __init__(self, program, profile, size=(1280, 800)):
+    def __init__(self, program, size=(1280, 800)):
         self.program, self.size = program, size
-        self.profile = Path(profile)
-        self.profile.mkdir(exist_ok=True)
+        # Short, since the path of a socket has at most 107 characters.
+        self._folder = tempfile.TemporaryDirectory(
+            prefix='browser', ignore_cleanup_errors=True)
         self.addresses, self.messages = [], []
         self._buffer, self._number, self._session = b'', 0, None
         self._held = 0
@@ -56,12 +57,12 @@ class Browser:
              # Nothing outside this machine has a name.
              '--host-resolver-rules=MAP * ~NOTFOUND',
              f'--window-size={self.size[0]},{self.size[1]}',
-             f'--user-data-dir={self.profile}', 'about:blank'],
+             f'--user-data-dir={self._folder.name}', 'about:blank'],
             pass_fds=(commands, answers), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             # Not the user's settings, no message bus.
-            env=dict(os.environ, HOME=str(self.profile),
-                     TMPDIR=str(self.profile),
+            env=dict(os.environ, HOME=self._folder.name,
+                     TMPDIR=self._folder.name,
                      DBUS_SESSION_BUS_ADDRESS='disabled:'))
         os.close(commands)
         os.close(answers)
@@ -86,6 +87,7 @@ class Browser:
             self._process.wait()
         os.close(self._write)
         os.close(self._read)
+        self._folder.cleanup()
 
     def call(self, method, **parameters):
         """Send a command and return its result."""

@@ -201,7 +201,7 @@ def opacity(browser, layer):
 @needs_browser
 def test_in_a_browser(scene, tmp_path):
     page = save(scene(), tmp_path / 'page')
-    with Browser(BROWSER, tmp_path / 'profile') as browser:
+    with Browser(BROWSER) as browser:
         assert browser.open(page) == 'true'
         before = np.asarray(Image.open(io.BytesIO(browser.screenshot())))
         assert [opacity(browser, layer) for layer in (
@@ -255,7 +255,7 @@ def test_in_a_browser(scene, tmp_path):
     'ignore::rasterio.errors.NotGeoreferencedWarning')
 def test_without_georeference_in_a_small_window(scene, tmp_path):
     page = save(scene(crs=None, grid=Affine.identity()), tmp_path / 'page')
-    with Browser(BROWSER, tmp_path / 'profile', (400, 700)) as browser:
+    with Browser(BROWSER, (400, 700)) as browser:
         assert browser.open(page) == 'true'
         text = browser.run('document.querySelector('
                            '".leaflet-control-scale-line").textContent')
