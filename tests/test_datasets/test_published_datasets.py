@@ -24,6 +24,7 @@ from mmskysense.datasets.conversion.dynamicearthnet import (
 from mmskysense.datasets.conversion.pastis import convert_pastis
 from mmskysense.datasets.conversion.sparcs import convert_sparcs
 from mmskysense.datasets.transforms import (
+    LoadChangeAnnotations,
     LoadGeoTIFF,
     LoadGeoTIFFAnnotations,
     LoadMultiSensorTile,
@@ -137,6 +138,14 @@ def test_pairs_of_months(tmp_path):
     loaded = LoadMultiSensorTile(sensors=('planetscope', )).transform(pair)
     assert loaded['images']['planetscope'].shape == (2, 4, 64, 64)
     assert loaded['dates']['planetscope'].tolist() == [1, 32]
+    loaded['valid_mask'][10, 11] = 0
+    labels = LoadChangeAnnotations().transform(loaded)['gt_seg_map']
+    assert labels.shape == (2, 64, 64) and loaded['seg_fields'] == [
+        'valid_mask', 'gt_seg_map']
+    assert (labels[:, 10, 11] == 255).all() and (labels[:, :4] == 255).all()
+    for number, label in ((1, labels[0]), (11, labels[1])):
+        truth = miniatures.blocks(range(6), (64, 64), number)
+        assert (label == truth)[label != 255].all()
     assert len(DynamicEarthNetChangeDataset(gap=2, **options)) == 1
     with pytest.raises(ValueError, match='3 apart in split'):
         DynamicEarthNetChangeDataset(gap=3, **options)
