@@ -7,7 +7,6 @@ import hashlib
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,27 +16,29 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 from mmengine.device import get_device
-from tqdm import tqdm
 
 from mmskysense.raster import (
-    BlendedRows,
-    MapWriter,
-    ProbabilityWriter,
+    PartialRows,
     RasterContractError,
     RasterReader,
-    SourceWindow,
     StreamingBlender,
     WindowGrid,
-    WindowSource,
     blend_weights,
-    check_output,
 )
 from mmskysense.raster.inputs import MapInputs, gather_inputs, get_reader
-from mmskysense.raster.writer import NODATA
+from mmskysense.raster.open_files import file_signature
+from mmskysense.raster.writer import BLOCK, NODATA
 from mmskysense.registry import INFERENCERS
 from mmskysense.utils import check_file
+from mmskysense.version import __version__
 
+from .batch_size import fitting_batch_size
+from .map_outputs import MapOutputs
+from .map_processes import run_regions
+from .map_progress import MapProgress
+from .map_run import MapJob
 from .segmentor import WindowSegmentor, default_window, input_contract
+from .window_scorer import WindowScorer
 
 
 @dataclass(frozen=True)
@@ -198,9 +199,16 @@ class MapInferencer:
                        out: str | os.PathLike,
                        window: int | tuple[int, int] | None = None,
                        overlap: float = 0.5,
-                       batch_size: int = 4,
+                       batch_size: int | str = 4,
                        blend: str = 'hann',
                        probabilities: str | os.PathLike | None = None,
+                       uncertainty: str | os.PathLike | None = None,
+                       measure: str = 'entropy',
+                       flips: bool = False,
+                       resume: bool = False,
+                       processes: int = 1,
+                       reading_threads: int = 1,
+                       max_memory: int = 1 << 30,
                        progress: bool = False,
                        **options: Any) -> MapSummary:
         """Write the map of a raster.
@@ -213,10 +221,23 @@ class MapInferencer:
                 once, in pixels; None takes the size the config tests with.
             overlap: Share of a window that its neighbour sees too, from 0
                 to below 1.
-            batch_size: Windows at once.
+            batch_size: Windows at once, or ``'auto'``: what is about as fast
+                as any larger one, measured.
             blend: Weights of overlapping windows, see
                 :func:`blend_weights`.
             probabilities: Also write the classes' probabilities here.
+            uncertainty: Also write the uncertainty here, 0 to 1.
+            measure: Kind of uncertainty, see :data:`UNCERTAINTIES`;
+                ``'variance'`` needs ``flips``.
+            flips: Mean over four flipped views of each window.
+            resume: Go on with what a killed run of the same settings has
+                left beside ``out``, and leave what there is if this one ends
+                early. The result has the same bytes as without a break.
+            processes: Processes, each with the model; on several GPUs with
+                the device ``'cuda'``.
+            reading_threads: Threads that read ahead in each process.
+            max_memory: Bytes for blending in each process. A raster too wide
+                for it is made in strips.
             progress: Show a progress bar.
             **options: Of :meth:`inputs`.
 
@@ -225,78 +246,137 @@ class MapInferencer:
 
         Raises:
             RasterContractError: The raster does not fit the sensor.
-            ValueError: A bad argument, or a checkpoint that does not fit.
+            ValueError: A bad argument, a checkpoint that does not fit, or
+                an unfinished run of other settings.
             OSError: An output that cannot be written.
         """
         grid_window = self._window(window)
         if not 0 <= overlap < 1:
             raise ValueError(f'overlap={overlap}: expected a share of the '
                              'window, from 0 to below 1')
-        if batch_size < 1:
-            raise ValueError(f'batch_size={batch_size}: expected 1 or more')
+        if batch_size != 'auto' and (isinstance(batch_size, str)
+                                     or batch_size < 1):
+            raise ValueError(f"batch_size={batch_size}: expected 1 or more, "
+                             "or 'auto'")
+        if processes < 1 or reading_threads < 0:
+            raise ValueError(
+                f'processes={processes}, reading_threads={reading_threads}: '
+                'expected at least 1 process and 0 threads')
         blend_weights(blend, (1, 1))  # refuses an unknown name
-        sources = [raster] if not isinstance(raster, MapInputs) else [
+        outputs = MapOutputs(
+            Path(out), probabilities and Path(probabilities),
+            uncertainty and Path(uncertainty), measure)
+        variance = uncertainty is not None and measure == 'variance'
+        if variance and not flips:
+            raise ValueError("measure='variance' is that over flipped views: "
+                             "set flips=True, or take 'entropy'")
+        outputs.check([raster] if not isinstance(raster, MapInputs) else [
             band.path for images in raster.images.values()
-            for image in images for band in image.bands]
-        check_output(out, sources)
-        if probabilities is not None:
-            check_output(probabilities, sources)
-            if Path(probabilities).resolve() == Path(out).resolve():
-                raise ValueError(f'{out}: the map and the probabilities need '
-                                 'different names')
+            for image in images for band in image.bands])
         reader = self.reader(raster, **options)
         height, width = reader.shape
         grid = WindowGrid(
             height, width, grid_window,
             (int(overlap * grid_window[0]), int(overlap * grid_window[1])))
 
-        segmentor = self.segmentor
+        scorer = self.scorer(flips, variance)
         start = time.perf_counter()
-        names = segmentor.class_names
-        georeference: dict[str, Any] = dict(
-            crs=reader.crs, transform=reader.transform)
-        tags = dict(
+        settings = dict(
             self._provenance,
-            SOURCE=Path(reader.path).name,
-            WINDOW=f'{grid_window[0]}x{grid_window[1]}',
-            OVERLAP=overlap,
-            BLEND=blend)
-        counts = np.zeros(NODATA + 1, dtype=np.int64)
-        with ExitStack() as stack:
-            writer = stack.enter_context(
-                MapWriter(out, height, width, names, segmentor.palette,
-                          tags=tags, **georeference))
-            soft = None
-            if probabilities is not None:
-                soft = stack.enter_context(
-                    ProbabilityWriter(probabilities, height, width, names,
-                                      tags=tags, **georeference))
-            windows = WindowSource(reader, grid, self.contract.fill,
-                                   self.contract.reverse_channels)
-            bar = stack.enter_context(
-                tqdm(windows, unit='window',
-                     desc=Path(out).name, disable=not progress))
-            for rows in self._blended(bar, grid, batch_size, blend):
-                classes = np.where(rows.valid, segmentor.classify(rows.scores),
-                                   np.uint8(NODATA))
-                writer.write(rows.row, classes)
-                counts += np.bincount(classes.ravel(), minlength=NODATA + 1)
-                if soft is not None:
-                    soft.write(
-                        rows.row,
-                        ProbabilityWriter.encode(
-                            segmentor.probabilities(rows.scores), rows.valid))
+            inputs=_identity(raster, reader),
+            size=[height, width], crs=str(reader.crs),
+            transform=list(reader.transform)[:6],
+            window=list(grid_window), overlap=list(grid.overlap), blend=blend,
+            outputs=sorted(outputs.paths), measure=measure, flips=flips,
+            processes=processes, max_memory=max_memory,
+            device=self.device.partition(':')[0], amp=self.amp,
+            version=__version__)
+        partial = PartialRows(
+            out, outputs.bands(len(scorer.segmentor.class_names)), height,
+            width, settings, resume)
+        try:
+            job = MapJob(
+                reader, grid, outputs, partial,
+                self._batch_size(partial, batch_size, scorer, grid, reader),
+                blend, self.contract.fill, self.contract.reverse_channels,
+                reading_threads)
+            strips = -(-StreamingBlender.memory(grid, scorer.num_channels)
+                       // max(max_memory, 1))
+            regions = grid.regions(processes, strips)
+            number = sum(len(grid.touching(region)) for region in regions)
+            with MapProgress(outputs.map.name, number, height * width,
+                             not progress) as bar:
+                skipped = run_regions(
+                    self, job, regions, dict(flips=flips, variance=variance),
+                    processes, bar.update)
+            counts = self._complete(partial, outputs, reader, dict(
+                self._provenance,
+                SOURCE=Path(reader.path).name,
+                WINDOW=f'{grid_window[0]}x{grid_window[1]}',
+                OVERLAP=overlap,
+                BLEND=blend))
+        except BaseException:
+            partial.close()
+            if not resume:
+                partial.discard()
+            raise
+        partial.discard()
         if not counts[:NODATA].any():
             warnings.warn(
                 f'{reader.path}: no pixel was measured, so the whole map '
                 f'{out} is nodata; check the nodata value and the bands',
                 stacklevel=2)
+        names = self.segmentor.class_names
         return MapSummary(
             str(out), height, width, tuple(names),
-            tuple(tuple(c) for c in segmentor.palette),
+            tuple(tuple(c) for c in self.segmentor.palette),
             tuple(int(c) for c in counts[:len(names)]), int(counts[NODATA]),
-            len(grid), windows.skipped,
-            time.perf_counter() - start)
+            number, skipped, time.perf_counter() - start)
+
+    def scorer(self, flips: bool = False,
+               variance: bool = False) -> WindowScorer:
+        """The model as a function of windows."""
+        return WindowScorer(self.segmentor, flips, variance)
+
+    def _batch_size(self, partial: PartialRows, wanted: int | str,
+                    scorer: WindowScorer, grid: WindowGrid,
+                    reader: RasterReader) -> int:
+        """Of a run that goes on, what it began with: the bytes depend on it.
+        """
+        known = partial.progress(grid.whole, 'batch_size')
+        if known:
+            return int(known['batch_size'])
+        size = fitting_batch_size(
+            scorer, len(reader.indexes), grid.window, len(grid)) \
+            if wanted == 'auto' else int(wanted)
+        partial.note(grid.whole, 'batch_size', batch_size=size)
+        return size
+
+    def _complete(self, partial: PartialRows, outputs: MapOutputs,
+                  reader: RasterReader, tags: dict[str, Any]) -> np.ndarray:
+        """Write the files; pixels of each value of the map, int64 (256,)."""
+        counts = np.zeros(NODATA + 1, dtype=np.int64)
+        writers = outputs.writers(
+            partial.height, partial.width, self.segmentor, tags,
+            dict(crs=reader.crs, transform=reader.transform))
+        with ExitStack() as stack:
+            # The map is entered first and so gets its name last: where it
+            # is, the others are too.
+            opened = {name: stack.enter_context(make())
+                      for name, make in writers.items()}
+            for row in range(0, partial.height, BLOCK):
+                for name, writer in opened.items():
+                    pixels = partial.read(name, row, BLOCK)
+                    writer.write(row, pixels)
+                    if name == 'map':
+                        counts += np.bincount(pixels.ravel(),
+                                              minlength=NODATA + 1)
+        return counts
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process builds the model itself.
+        return {name: value for name, value in vars(self).items()
+                if name != 'segmentor'}
 
     def _window(self, window: int | tuple[int, int] | None) -> tuple[int, int]:
         if window is None:
@@ -306,32 +386,15 @@ class MapInferencer:
             raise ValueError(f'window={window}: expected at least 1 pixel')
         return height, width
 
-    def _blended(self, windows: Iterable[SourceWindow], grid: WindowGrid,
-                 batch_size: int, blend: str) -> Iterator[BlendedRows]:
-        """Score the windows in batches and blend them in their order."""
-        blender = StreamingBlender(grid, self.segmentor.num_channels, blend)
-        waiting: list[SourceWindow] = []
-        pictures = 0
-        for window in windows:
-            waiting.append(window)
-            pictures += window.image is not None
-            # Windows without a picture wait too, for the order, but only
-            # as long as one with a picture does, and not without limit.
-            if pictures in (0, batch_size) or len(waiting) > 4 * batch_size:
-                yield from self._add(blender, waiting)
-                waiting, pictures = [], 0
-        yield from self._add(blender, waiting)
-        yield from blender.finish()
 
-    def _add(self, blender: StreamingBlender,
-             waiting: Sequence[SourceWindow]) -> Iterator[BlendedRows]:
-        images = [w.image for w in waiting if w.image is not None]
-        scores: Iterator[np.ndarray] = iter(())
-        if images:
-            scores = iter(
-                self.segmentor(
-                    images,
-                    [w.valid for w in waiting if w.image is not None]))
-        for window in waiting:
-            score = None if window.image is None else next(scores)
-            yield from blender.add(window.place, score, window.valid)
+def _identity(raster: str | os.PathLike | MapInputs,
+              reader: RasterReader) -> list[Any]:
+    """What tells one input from another, and from its earlier content."""
+    if not isinstance(raster, MapInputs):
+        return [list(file_signature(reader.path))]
+    found: list[Any] = [
+        [list(file_signature(band.path)), band.index]
+        for images in raster.images.values() for image in images
+        for band in image.bands
+    ]
+    return [*found, str(raster.area and raster.area.geometry.wkt)]

@@ -3,14 +3,27 @@
 
 from .band_contract import RasterContractError
 from .blend import BlendedRows, StreamingBlender, blend_weights
-from .grid import GridWindow, WindowGrid, window_offsets
+from .grid import (
+    GridWindow,
+    Region,
+    WindowGrid,
+    WindowSequence,
+    window_offsets,
+)
+from .partial_rows import PartialRows
 from .reader import RasterReader
-from .window_source import SourceWindow, WindowSource
-from .writer import MapWriter, ProbabilityWriter, check_output
+from .window_source import SourceWindow, WindowSource, read_ahead
+from .writer import (
+    MapWriter,
+    ProbabilityWriter,
+    UncertaintyWriter,
+    check_output,
+)
 
 __all__ = [
-    'BlendedRows', 'GridWindow', 'MapWriter', 'ProbabilityWriter',
-    'RasterContractError', 'RasterReader', 'SourceWindow', 'StreamingBlender',
-    'WindowGrid', 'WindowSource', 'blend_weights', 'check_output',
-    'window_offsets'
+    'BlendedRows', 'GridWindow', 'MapWriter', 'PartialRows',
+    'ProbabilityWriter', 'RasterContractError', 'RasterReader', 'Region',
+    'SourceWindow', 'StreamingBlender', 'UncertaintyWriter', 'WindowGrid',
+    'WindowSequence', 'WindowSource', 'blend_weights', 'check_output',
+    'read_ahead', 'window_offsets'
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .grid import GridWindow, WindowGrid
+from .grid import GridWindow, Region, WindowGrid
 
 
 def _hann(size: int) -> np.ndarray:
@@ -52,7 +52,7 @@ def blend_weights(kind: str, window: tuple[int, int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class BlendedRows:
-    """Finished rows over the whole width of the raster.
+    """Finished rows over the whole width of the region.
 
     Args:
         row: First row in the raster.
@@ -72,13 +72,15 @@ class StreamingBlender:
     A pixel's result is the weighted mean of the scores of all windows that
     contain it. Windows come in the order of the grid, so rows above the
     present row of windows are finished. Held at any time: one window height
-    of rows, that is (C + 1) * window height * raster width float32 and as
+    of rows, that is (C + 1) * window height * region width float32 and as
     many bool, whatever the raster's height.
 
     Args:
         grid: Windows of the raster.
         num_channels: Channels C of the scores.
         blend: Kind of weights, see :func:`blend_weights`.
+        region: What is wanted; the windows that are given must be those of
+            ``grid.touching(region)``. None means the whole raster.
 
     Example:
         >>> import numpy as np
@@ -96,14 +98,24 @@ class StreamingBlender:
     def __init__(self,
                  grid: WindowGrid,
                  num_channels: int,
-                 blend: str = 'hann') -> None:
+                 blend: str = 'hann',
+                 region: Region | None = None) -> None:
         self.grid = grid
+        self.region = region or grid.whole
         self.weights = blend_weights(blend, grid.window)
         rows = min(grid.window[0], grid.height)
-        self._scores = np.zeros((num_channels, rows, grid.width), np.float32)
-        self._sum_of_weights = np.zeros((rows, grid.width), np.float32)
-        self._valid = np.zeros((rows, grid.width), dtype=bool)
-        self._top = 0  # row of the raster at the first row of the buffers
+        width = self.region.right - self.region.left
+        self._scores = np.zeros((num_channels, rows, width), np.float32)
+        self._sum_of_weights = np.zeros((rows, width), np.float32)
+        self._valid = np.zeros((rows, width), dtype=bool)
+        # Row of the raster at the first row of the buffers.
+        self._top = grid.touching(self.region).rows[0]
+
+    @staticmethod
+    def memory(grid: WindowGrid, num_channels: int) -> int:
+        """Bytes that blending the whole width would hold."""
+        rows = min(grid.window[0], grid.height)
+        return rows * grid.width * (4 * (num_channels + 1) + 1)
 
     @property
     def nbytes(self) -> int:
@@ -132,38 +144,46 @@ class StreamingBlender:
                 f'window at row {window.row} came after row {self._top} was '
                 'finished; add windows in the order of the grid')
         if window.row > self._top:
-            yield self._emit(window.row - self._top)
+            yield from self._emit(window.row - self._top)
             self._advance(window.row - self._top)
+        region = self.region
         height = min(window.height, self.grid.height - window.row)
-        width = min(window.width, self.grid.width - window.column)
-        columns = slice(window.column, window.column + width)
-        valid = valid[:height, :width]
+        left = max(window.column, region.left)
+        right = min(window.column + window.width, region.right)
+        # The window's columns inside the region, in both.
+        own = slice(left - window.column, right - window.column)
+        columns = slice(left - region.left, right - region.left)
+        valid = valid[:height, own]
         if scores is None:
             if valid.any():
                 raise ValueError(f'window {window.as_tuple()} holds measured '
                                  'pixels but came without scores')
             return
-        weights = self.weights[:height, :width]
-        self._scores[:, :height, columns] += \
-            scores[:, :height, :width] * weights
+        weights = self.weights[:height, own]
+        self._scores[:, :height, columns] += scores[:, :height, own] * weights
         self._sum_of_weights[:height, columns] += weights
         self._valid[:height, columns] |= valid
 
     def finish(self) -> Iterator[BlendedRows]:
         """Yield the remaining rows, after the last window."""
-        remaining = self.grid.height - self._top
+        remaining = self.region.bottom - self._top
         if remaining > 0:
-            yield self._emit(min(remaining, len(self._valid)))
-            self._top = self.grid.height
+            yield from self._emit(min(remaining, len(self._valid)))
+            self._top = self.region.bottom
 
-    def _emit(self, rows: int) -> BlendedRows:
+    def _emit(self, rows: int) -> Iterator[BlendedRows]:
         """Normalise the first rows of the buffers in place."""
-        valid = self._valid[:rows]
-        scores = self._scores[:, :rows]
-        total = self._sum_of_weights[:rows]
+        # Windows of the first row reach above the region.
+        first = max(self.region.top - self._top, 0)
+        rows = min(rows, self.region.bottom - self._top)
+        if first >= rows:
+            return
+        valid = self._valid[first:rows]
+        scores = self._scores[:, first:rows]
+        total = self._sum_of_weights[first:rows]
         np.divide(scores, total, out=scores, where=valid[None])
         scores *= valid
-        return BlendedRows(self._top, scores, valid)
+        yield BlendedRows(self._top + first, scores, valid)
 
     def _advance(self, rows: int) -> None:
         """Drop finished rows and make room for as many below."""

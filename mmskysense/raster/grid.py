@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,72 @@ class GridWindow:
     def as_tuple(self) -> tuple[int, int, int, int]:
         """``(row, column, height, width)``, as ``RasterReader.read`` asks."""
         return self.row, self.column, self.height, self.width
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of the raster's pixels.
+
+    Args:
+        top: First row.
+        bottom: Row behind the last.
+        left: First column.
+        right: Column behind the last.
+    """
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+@dataclass(frozen=True)
+class WindowSequence(Sequence[GridWindow]):
+    """Windows row by row, by number.
+
+    Args:
+        rows: First row of each row of windows.
+        columns: First column of each column of windows.
+        window: Height and width of every window in pixels.
+    """
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    window: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+    @overload
+    def __getitem__(self, index: int) -> GridWindow:
+        ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[GridWindow]:
+        ...
+
+    def __getitem__(self, index: int | slice
+                    ) -> GridWindow | list[GridWindow]:
+        if isinstance(index, slice):
+            return [self[n] for n in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f'window {index} of {len(self)}')
+        row, column = divmod(index % len(self), len(self.columns))
+        return GridWindow(self.rows[row], self.columns[column], *self.window)
+
+    def first_reaching(self, row: int) -> int:
+        """Number of the first window that holds this row or one below."""
+        return len(self.columns) * sum(
+            top + self.window[0] <= row for top in self.rows)
+
+
+def _cuts(offsets: Sequence[int], length: int, parts: int) -> list[int]:
+    """Borders of parts of similar size, at offsets of windows."""
+    if parts < 1:
+        raise ValueError(f'expected at least 1 part, found {parts}')
+    parts = min(parts, len(offsets))
+    inner = {offsets[len(offsets) * n // parts] for n in range(1, parts)}
+    return sorted({0, *inner, length})
 
 
 def window_offsets(length: int, window: int, overlap: int) -> tuple[int, ...]:
@@ -104,7 +171,43 @@ class WindowGrid:
         return len(self.rows) * len(self.columns)
 
     def __iter__(self) -> Iterator[GridWindow]:
-        columns = self.columns
-        for row in self.rows:
-            for column in columns:
-                yield GridWindow(row, column, *self.window)
+        return iter(self.touching(self.whole))
+
+    @property
+    def whole(self) -> Region:
+        """All pixels of the raster."""
+        return Region(0, self.height, 0, self.width)
+
+    def touching(self, region: Region) -> WindowSequence:
+        """The windows that share a pixel with a region, in order."""
+
+        def near(offsets: tuple[int, ...], window: int, start: int,
+                 stop: int) -> tuple[int, ...]:
+            return tuple(o for o in offsets if o + window > start and o < stop)
+
+        return WindowSequence(
+            near(self.rows, self.window[0], region.top, region.bottom),
+            near(self.columns, self.window[1], region.left, region.right),
+            self.window)
+
+    def regions(self, bands: int = 1, strips: int = 1) -> list[Region]:
+        """Cut the raster into parts that can be made independently.
+
+        Cuts lie on rows and columns at which a window starts, so that few
+        windows belong to two parts.
+
+        Args:
+            bands: Parts along the height, at most as many as rows of
+                windows.
+            strips: Parts along the width, likewise.
+
+        Returns:
+            Non-empty regions that cover each pixel once, band by band.
+        """
+        vertical = _cuts(self.rows, self.height, bands)
+        horizontal = _cuts(self.columns, self.width, strips)
+        return [
+            Region(top, bottom, left, right)
+            for top, bottom in zip(vertical, vertical[1:], strict=False)
+            for left, right in zip(horizontal, horizontal[1:], strict=False)
+        ]

@@ -1,14 +1,16 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
-"""The windows of a grid, read in order."""
+"""The windows of a raster, read in order and ahead of time."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-from .grid import GridWindow, WindowGrid
+from .grid import GridWindow
 from .reader import RasterReader
 
 
@@ -29,42 +31,84 @@ class SourceWindow:
 
 
 class WindowSource:
-    """Iterates over the windows of a raster.
+    """Windows of a raster by number.
 
     Args:
         reader: The raster.
-        grid: Its windows.
+        windows: Its windows.
         fill: Value per band of pixels that were not measured, or beyond the
             raster; empty means 0.
         reverse_channels: Give the bands in reverse order.
-
-    Attributes:
-        skipped: Windows so far without a measured pixel.
     """
 
     def __init__(self,
                  reader: RasterReader,
-                 grid: WindowGrid,
+                 windows: Sequence[GridWindow],
                  fill: Sequence[float] = (),
                  reverse_channels: bool = False) -> None:
-        self.reader, self.grid = reader, grid
+        self.reader, self.windows = reader, windows
         self.fill = tuple(fill) or (0.0, ) * len(reader.indexes)
         self.reverse_channels = reverse_channels
-        self.skipped = 0
 
     def __len__(self) -> int:
-        return len(self.grid)
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> SourceWindow:
+        place = self.windows[index]
+        image, valid = self.reader.read(place.as_tuple())
+        if not valid.any():
+            return SourceWindow(place, None, valid)
+        if not valid.all():
+            for band, value in zip(image, self.fill, strict=True):
+                band[~valid] = value
+        if self.reverse_channels:
+            image = np.ascontiguousarray(image[::-1])
+        return SourceWindow(place, image, valid)
 
     def __iter__(self) -> Iterator[SourceWindow]:
-        for place in self.grid:
-            image, valid = self.reader.read(place.as_tuple())
-            if not valid.any():
-                self.skipped += 1
-                yield SourceWindow(place, None, valid)
-                continue
-            if not valid.all():
-                for band, value in zip(image, self.fill, strict=True):
-                    band[~valid] = value
-            if self.reverse_channels:
-                image = np.ascontiguousarray(image[::-1])
-            yield SourceWindow(place, image, valid)
+        return (self[index] for index in range(len(self)))
+
+
+def read_ahead(source: Sequence[SourceWindow] | WindowSource,
+               start: int = 0,
+               depth: int = 8,
+               threads: int = 1) -> Iterator[SourceWindow]:
+    """Read windows in threads while earlier ones are worked on.
+
+    GDAL reads and decodes without Python's lock. One thread keeps decoded
+    blocks in one cache and reads each block once, which is best for files
+    on a disk; several hide the answering time of a server.
+
+    Args:
+        source: Windows by number.
+        start: Number of the first window.
+        depth: At most so many windows are read and not yet asked for: what
+            bounds the memory.
+        threads: Reading threads; 0 reads when asked.
+
+    Yields:
+        The windows in order. An error comes where its window would have.
+
+    Raises:
+        ValueError: Depth below 1, or threads below 0.
+    """
+    if depth < 1 or threads < 0:
+        raise ValueError(f'depth={depth}, threads={threads}: expected a depth '
+                         'of 1 or more and 0 threads or more')
+    if not threads:
+        for index in range(start, len(source)):
+            yield source[index]
+        return
+    waiting: deque[Future[SourceWindow]] = deque()
+    with ThreadPoolExecutor(threads, 'read-ahead') as pool:
+        try:
+            for index in range(start, len(source)):
+                waiting.append(pool.submit(source.__getitem__, index))
+                if len(waiting) >= depth:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            # Whoever stops early does not wait for what is left.
+            for future in waiting:
+                future.cancel()

@@ -22,7 +22,8 @@ from rasterio.windows import Window
 from mmskysense.version import __version__
 
 NODATA = 255
-_BLOCK = 512
+#: Side of the outputs' tiles in pixels.
+BLOCK = 512
 
 
 def check_output(path: str | os.PathLike,
@@ -126,8 +127,8 @@ class GeoTIFFWriter:
                     crs=self.crs,
                     transform=self.transform,
                     tiled=True,
-                    blockxsize=_BLOCK,
-                    blockysize=_BLOCK,
+                    blockxsize=BLOCK,
+                    blockysize=BLOCK,
                     interleave='band',
                     compress='deflate',
                     zlevel=1,
@@ -185,7 +186,7 @@ class GeoTIFFWriter:
             driver='COG',
             compress='DEFLATE',
             predictor='YES',
-            blocksize=_BLOCK,
+            blocksize=BLOCK,
             overviews='IGNORE_EXISTING',
             overview_resampling=self.overview_resampling,
             bigtiff='IF_SAFER')
@@ -298,3 +299,11 @@ class ProbabilityWriter(GeoTIFFWriter):
         """Float (C, H, W) in 0..1 and bool (H, W) to uint8 (C, H, W)."""
         scaled = np.rint(probabilities * (NODATA - 1)).astype(np.uint8)
         return np.where(valid, scaled, np.uint8(NODATA))
+
+
+class UncertaintyWriter(ProbabilityWriter):
+    """Writes uncertainties from 0 to 1: uint8, 255 = nodata, scale 1/254.
+
+    Args: As of :class:`ProbabilityWriter`; the names are those of the kinds
+        of uncertainty.
+    """

@@ -1,0 +1,185 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""Rows of unfinished outputs, kept so that a killed run can go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .grid import Region
+
+_SETTINGS = 'settings.json'
+
+
+class PartialRows:
+    """Arrays on disk, and how far each region of them is.
+
+    They lie in a hidden folder beside the output, ``.NAME.partial``, one
+    plain file of bytes an output: rows that were written survive the death
+    of the process, which a compressed file would not promise. Each region
+    has a journal, replaced in one step after its rows were written.
+
+    Args:
+        path: The first output.
+        bands: Name of each output -> its uint8 bands.
+        height: Rows in pixels.
+        width: Columns in pixels.
+        settings: Everything that the pixels depend on.
+        resume: Continue what is there; without it, it is thrown away.
+
+    Attributes:
+        resumed: Whether there was something to continue.
+
+    Raises:
+        ValueError: What is there was made with other settings.
+        OSError: The folder cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike, bands: Mapping[str, int],
+                 height: int, width: int, settings: Mapping[str, Any],
+                 resume: bool = False) -> None:
+        path = Path(path)
+        self.path = path
+        self.folder = path.with_name(f'.{path.name}.partial')
+        self.bands = dict(bands)
+        self.height, self.width = height, width
+        self._files: dict[str, int] = {}
+        self.settings = json.loads(json.dumps(dict(settings), default=str))
+        known = _read(self.folder / _SETTINGS)
+        self.resumed = resume and known is not None
+        if self.resumed:
+            assert known is not None
+            self._check(known)
+        else:
+            self.discard()
+            self._create()
+
+    def _create(self) -> None:
+        try:
+            self.folder.mkdir()
+            for name, count in self.bands.items():
+                with open(self._file(name), 'wb') as file:
+                    # Sparse: the disk fills as rows are written.
+                    file.truncate(count * self.height * self.width)
+            _write(self.folder / _SETTINGS, self.settings)
+        except OSError as error:
+            self.discard()
+            raise OSError(f'{self.path}: cannot be written ({error}); check '
+                          'free space and permissions') from error
+
+    def _check(self, known: Mapping[str, Any]) -> None:
+        differing = [name for name in {*known, *self.settings}
+                     if known.get(name) != self.settings.get(name)]
+        if differing:
+            name = sorted(differing)[0]
+            raise ValueError(
+                f'{self.folder}: expected an unfinished run with the same '
+                f'settings to resume, found {name}={known.get(name)!r} where '
+                f'this one has {self.settings.get(name)!r}; repeat the '
+                'command of that run, or leave resume out to start anew')
+
+    def _open(self, name: str) -> int:
+        """The output's file, opened once in a process."""
+        if name not in self._files:
+            self._files[name] = os.open(self._file(name), os.O_RDWR)
+        return self._files[name]
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f'{name}.rows'
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A process of its own opens the files anew.
+        return dict(vars(self), _files={})
+
+    def write(self, name: str, row: int, left: int,
+              rows: np.ndarray) -> None:
+        """Keep finished rows of an output.
+
+        Args:
+            name: The output.
+            row: First row in the raster.
+            left: First column.
+            rows: uint8 (bands, rows, columns).
+
+        Raises:
+            OSError: The disk is full or gone.
+        """
+        file = self._open(name)
+        rows = np.ascontiguousarray(rows)
+        # Whole rows lie next to each other, parts of them do not.
+        whole = rows.shape[2] == self.width
+        try:
+            for band, picture in enumerate(rows):
+                first = (band * self.height + row) * self.width + left
+                pieces = [picture] if whole else picture
+                for number, piece in enumerate(pieces):
+                    _write_bytes(file, piece, first + number * self.width)
+        except OSError as error:
+            raise OSError(f'{self.path}: cannot be written ({error}); check '
+                          'free space and permissions') from error
+
+    def read(self, name: str, row: int, count: int) -> np.ndarray:
+        """Rows of an output, uint8 (bands, rows, width)."""
+        count = min(count, self.height - row)
+        result = np.empty((self.bands[name], count, self.width), np.uint8)
+        for band, picture in enumerate(result):
+            content = os.pread(self._open(name), picture.size,
+                               (band * self.height + row) * self.width)
+            picture.flat = np.frombuffer(content, np.uint8)
+        return result
+
+    def note(self, region: Region, topic: str = 'rows',
+             **progress: Any) -> None:
+        """Say how far a region is, after its rows were written.
+
+        Args:
+            region: Which one.
+            topic: Of what is said; each has a file.
+            **progress: What JSON can hold.
+        """
+        _write(self._journal(region, topic), progress)
+
+    def progress(self, region: Region, topic: str = 'rows'
+                 ) -> dict[str, Any]:
+        """What was last noted of a region; empty at the start."""
+        return _read(self._journal(region, topic)) or {}
+
+    def _journal(self, region: Region, topic: str) -> Path:
+        return self.folder / f'{topic}_{region.top}_{region.left}.json'
+
+    def close(self) -> None:
+        """Close the files; what was written stays."""
+        for file in self._files.values():
+            os.close(file)
+        self._files = {}
+
+    def discard(self) -> None:
+        """Remove everything."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+
+
+def _write_bytes(file: int, rows: np.ndarray, place: int) -> None:
+    content = memoryview(rows).cast('B')
+    while content:
+        written = os.pwrite(file, content, place)
+        content, place = content[written:], place + written
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    aside = path.with_name(path.name + '.part')
+    aside.write_text(json.dumps(content))
+    os.replace(aside, path)
