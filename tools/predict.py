@@ -15,6 +15,7 @@ from mmskysense.apis.input_arguments import (
     add_input_arguments,
     input_arguments,
 )
+from mmskysense.apis.map_outputs import UNCERTAINTIES
 from mmskysense.raster import check_output
 from mmskysense.raster.blend import BLENDS
 from mmskysense.utils import plain_refusal, require
@@ -43,6 +44,21 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--probabilities', metavar='TIF',
         help='also write a band of probability for each class')
     parser.add_argument(
+        '--uncertainty', metavar='TIF',
+        help='also write how uncertain each pixel is, 0 to 1')
+    parser.add_argument(
+        '--measure', choices=list(UNCERTAINTIES), default='entropy',
+        help='of --uncertainty: entropy of the probabilities (default), or '
+        'their variance over flipped views (with --tta)')
+    parser.add_argument(
+        '--tta', action='store_true',
+        help='mean over four flipped views of each window: four times the '
+        'work')
+    parser.add_argument(
+        '--resume', action='store_true',
+        help='go on with what a killed run of the same command has left, '
+        'and leave what there is if this one is stopped')
+    parser.add_argument(
         '--window', type=int, nargs='+', metavar='PIXELS',
         help='side, or height and width, of what the model sees at once '
         '(default: the size the config tests with)')
@@ -50,7 +66,20 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--overlap', type=float, default=0.5,
         help='share of a window that its neighbour sees too (default: 0.5)')
     parser.add_argument('--blend', choices=list(BLENDS), default='hann')
-    parser.add_argument('--batch-size', type=int, default=4)
+    parser.add_argument(
+        '--batch-size', type=batch_size, default=4, metavar='N',
+        help="windows at once, or 'auto': measured (default: 4)")
+    parser.add_argument(
+        '--processes', type=int, default=1, metavar='N',
+        help='processes over parts of the raster; with --device cuda one a '
+        'GPU')
+    parser.add_argument(
+        '--reading-threads', type=int, default=1, metavar='N',
+        help='that read ahead; several for rasters on a server')
+    parser.add_argument(
+        '--max-memory', type=float, default=1.0, metavar='GIB',
+        help='for blending, in each process: wider rasters are made in '
+        'strips (default: 1)')
     parser.add_argument('--device', help='cpu, cuda:0, ...')
     parser.add_argument(
         '--amp', action='store_true', help='run the network in bfloat16')
@@ -98,6 +127,11 @@ def parse_bands(text: str | None) -> list[int] | list[str] | None:
     return parts
 
 
+def batch_size(text: str) -> int | str:
+    """``'auto'``, or a number."""
+    return text if text == 'auto' else int(text)
+
+
 def parse_scale(text: str | None) -> float | str | None:
     """``'decibel'``, or a number."""
     if text is None or text == 'decibel':
@@ -126,7 +160,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Predict."""
     args = parse_args(argv)
     with plain_refusal('predict.py', ('bands', 'scale', 'offset', 'nodata',
-                                      'overlap', 'window', *INPUT_OPTIONS)):
+                                      'overlap', 'window', 'processes',
+                                      *INPUT_OPTIONS)):
         raster, sensor = split_raster(args.raster, args.sensor)
         check_output(args.out, [raster])
         picture = args.quick_look or os.path.splitext(args.out)[0] + '.png'
@@ -154,7 +189,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         inputs = inferencer.inputs(raster, **options)
         summary = inferencer.predict_raster(
             inputs, args.out, window, args.overlap, args.batch_size,
-            args.blend, args.probabilities, progress=True)
+            args.blend, args.probabilities, args.uncertainty, args.measure,
+            args.tta, args.resume, args.processes, args.reading_threads,
+            int(args.max_memory * 2**30), progress=True)
         if picture != 'none':
             save_quick_look(inferencer.reader(inputs), args.out, picture,
                             summary.shares)
@@ -163,7 +200,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 args.page, args.out,
                 [image for series in inputs.images.values()
                  for image in series],
-                probabilities=args.probabilities, shares=summary.shares)
+                probabilities=args.probabilities,
+                uncertainty=args.uncertainty, shares=summary.shares)
     print(closing_line(summary))
 
 

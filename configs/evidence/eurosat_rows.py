@@ -11,7 +11,7 @@ rows = dict(
         options=_without_qsacl + _without_places),
     qsacl=dict(
         title='QSACL alone',
-        options=('model.image_head=None', ) + _without_places),
+        options=('model.image_head=None', *_without_places)),
     image_qsacl=dict(
         title='image level and QSACL', options=_without_places),
     mgcl=dict(title='MGCL (image, pixel, object), no QSACL',

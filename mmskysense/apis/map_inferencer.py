@@ -264,8 +264,9 @@ class MapInferencer:
                 'expected at least 1 process and 0 threads')
         blend_weights(blend, (1, 1))  # refuses an unknown name
         outputs = MapOutputs(
-            Path(out), probabilities and Path(probabilities),
-            uncertainty and Path(uncertainty), measure)
+            Path(out),
+            None if probabilities is None else Path(probabilities),
+            None if uncertainty is None else Path(uncertainty), measure)
         variance = uncertainty is not None and measure == 'variance'
         if variance and not flips:
             raise ValueError("measure='variance' is that over flipped views: "
@@ -341,8 +342,7 @@ class MapInferencer:
     def _batch_size(self, partial: PartialRows, wanted: int | str,
                     scorer: WindowScorer, grid: WindowGrid,
                     reader: RasterReader) -> int:
-        """Of a run that goes on, what it began with: the bytes depend on it.
-        """
+        """Of a run that goes on, what it began with: bytes depend on it."""
         known = partial.progress(grid.whole, 'batch_size')
         if known:
             return int(known['batch_size'])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +114,8 @@ class MapOutputs:
                 path, height, width, [self.measure], tags=dict(
                     tags, UNCERTAINTY=UNCERTAINTIES[self.measure]),
                 **georeference))
-        return {
-            name: lambda name=name, path=path: makers[name](path)
-            for name, path in self.paths.items()
-        }
+        return {name: partial(makers[name], path)
+                for name, path in self.paths.items()}
 
 
 def entropy_share(probabilities: np.ndarray) -> np.ndarray:

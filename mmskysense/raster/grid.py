@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import overload
 
 
@@ -208,6 +209,6 @@ class WindowGrid:
         horizontal = _cuts(self.columns, self.width, strips)
         return [
             Region(top, bottom, left, right)
-            for top, bottom in zip(vertical, vertical[1:], strict=False)
-            for left, right in zip(horizontal, horizontal[1:], strict=False)
+            for top, bottom in pairwise(vertical)
+            for left, right in pairwise(horizontal)
         ]

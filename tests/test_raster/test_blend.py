@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmskysense.raster import StreamingBlender, WindowGrid, blend_weights
+from mmskysense.raster import (
+    Region,
+    StreamingBlender,
+    WindowGrid,
+    blend_weights,
+)
 
 
 def _cut(array, window):
@@ -184,3 +189,46 @@ def test_a_measured_window_cannot_be_skipped():
     valid = np.eye(4, dtype=bool)
     with pytest.raises(ValueError, match='without scores'):
         list(StreamingBlender(grid, 1).add(next(iter(grid)), None, valid))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 9), st.data())
+def test_regions_give_the_pixels_of_the_whole(height, width, window, data):
+    overlap = data.draw(st.integers(0, window - 1))
+    grid = WindowGrid(height, width, (window, window), (overlap, overlap))
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(2, height, width)).astype(np.float32)
+    valid = rng.random((height, width)) > 0.2
+
+    def change(cut, place):
+        return cut + np.float32(place.row * 0.1 + place.column * 0.3)
+
+    whole, seen, _ = _blend(grid, scores, valid, change=change)
+    top = data.draw(st.integers(0, height - 1))
+    left = data.draw(st.integers(0, width - 1))
+    region = Region(top, data.draw(st.integers(top + 1, height)), left,
+                    data.draw(st.integers(left + 1, width)))
+    blender = StreamingBlender(grid, 2, region=region)
+    found, mask = np.full_like(whole, np.nan), np.zeros_like(seen)
+
+    def take(rows):
+        place = (slice(rows.row, rows.row + len(rows.valid)),
+                 slice(region.left, region.right))
+        found[(slice(None), *place)] = rows.scores
+        mask[place] = rows.valid
+
+    for place in grid.touching(region):
+        part = _cut(valid, place)
+        cut = change(_cut(scores, place), place) if part.any() else None
+        for rows in blender.add(place, cut, part):
+            take(rows)
+    for rows in blender.finish():
+        take(rows)
+    inside = (slice(region.top, region.bottom),
+              slice(region.left, region.right))
+    np.testing.assert_array_equal(mask[inside], seen[inside])
+    np.testing.assert_array_equal(found[(slice(None), *inside)],
+                                  whole[(slice(None), *inside)])
+    outside = np.ones_like(seen)
+    outside[inside] = False
+    assert np.isnan(found[:, outside]).all()  # and nothing else

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmskysense.raster import WindowGrid, window_offsets
+from mmskysense.raster import Region, WindowGrid, window_offsets
 
 
 @st.composite
@@ -64,3 +64,39 @@ def test_edge_windows_are_shifted_inwards(length, offsets):
 def test_bad_sizes_are_refused(height, window, overlap, words):
     with pytest.raises(ValueError, match=words):
         WindowGrid(height, 10, (window, 4), (overlap, 0))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 20),
+       st.data())
+def test_regions_cover_each_pixel_once_and_know_their_windows(
+        height, width, window, data):
+    overlap = data.draw(st.integers(0, window - 1))
+    grid = WindowGrid(height, width, (window, window), (overlap, overlap))
+    regions = grid.regions(data.draw(st.integers(1, 5)),
+                           data.draw(st.integers(1, 5)))
+    seen = np.zeros((height, width), int)
+    everything = list(grid)
+    for region in regions:
+        seen[region.top:region.bottom, region.left:region.right] += 1
+        touching = [
+            w for w in everything
+            if w.row < region.bottom and w.row + window > region.top
+            and w.column < region.right and w.column + window > region.left]
+        sequence = grid.touching(region)
+        assert list(sequence) == touching
+        assert sequence[-1] == touching[-1]
+        row = data.draw(st.integers(region.top, region.bottom - 1))
+        first = sequence.first_reaching(row)
+        assert touching[first].row + window > row
+        assert all(w.row + window <= row for w in touching[:first])
+    assert (seen == 1).all()
+
+
+def test_windows_by_number_and_refusals():
+    windows = WindowGrid(8, 8, (4, 4)).touching(Region(0, 8, 0, 8))
+    assert windows[1:3] == [windows[1], windows[2]]
+    with pytest.raises(IndexError, match='window 4 of 4'):
+        windows[4]
+    with pytest.raises(ValueError, match='at least 1 part'):
+        WindowGrid(8, 8, (4, 4)).regions(0)

@@ -351,7 +351,8 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
         """
         if not views:
             return None
-        raw = self._batched(views).to(self.device, non_blocking=self._non_blocking)
+        raw = self._batched(views).to(
+            self.device, non_blocking=self._non_blocking)
         images = {
             name: self.normalize(image, self._known(name), raw.valid[name])
             for name, image in raw.images.items()
