@@ -390,11 +390,15 @@ class MapInferencer:
 def _identity(raster: str | os.PathLike | MapInputs,
               reader: RasterReader) -> list[Any]:
     """What tells one input from another, and from its earlier content."""
+    values = [reader.scale, reader.offset, reader.nodata,
+              list(reader.indexes)]
     if not isinstance(raster, MapInputs):
-        return [list(file_signature(reader.path))]
-    found: list[Any] = [
-        [list(file_signature(band.path)), band.index]
-        for images in raster.images.values() for image in images
-        for band in image.bands
-    ]
-    return [*found, str(raster.area and raster.area.geometry.wkt)]
+        return [list(file_signature(reader.path)), values]
+    images = [image for series in raster.images.values() for image in series]
+    bands = [[list(file_signature(band.path)), band.index]
+             for image in images for band in image.bands]
+    masks = [[list(file_signature(image.mask.source.path)),
+              list(image.mask.hidden)]
+             for image in images if image.mask is not None]
+    return [bands, values, masks,
+            str(raster.area and raster.area.geometry.wkt)]

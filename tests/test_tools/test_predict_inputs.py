@@ -150,6 +150,7 @@ def test_area_clouds_and_page(call, model, product, tmp_path, capsys):
     area = write_area(tmp_path / 'a.geojson', 600000, 5000000)
     call(*model, product, '--out', tmp_path / 'map.tif', '--device', 'cpu',
          '--area', area, '--mask-clouds', '--page', tmp_path / 'page',
+         '--uncertainty', tmp_path / 'doubt.tif',
          '--dates', '2022-01-01/2022-12-31')
     classes = read(tmp_path / 'map.tif')
     assert classes.shape == (20, 20)
@@ -158,6 +159,7 @@ def test_area_clouds_and_page(call, model, product, tmp_path, capsys):
     assert (tmp_path / 'map.png').stat().st_size > 5000
     page = (tmp_path / 'page/layers.js').read_text()
     assert 's2_l2a 2022-03-01' in page and '"water"' in page
+    assert '"name": "uncertainty"' in page and '"entropy"' in page
     assert 'nodata 25.0 %' in capsys.readouterr().out
 
 
@@ -215,3 +217,26 @@ def test_a_band_that_breaks_off_leaves_no_map(call, model, folder, tmp_path):
     with pytest.raises(SystemExit, match='B12.tif: expected 30x30 pixels'):
         call(*model, folder, '--out', tmp_path / 'map.tif', '--device', 'cpu')
     assert sorted(os.listdir(tmp_path)) == ['bands']
+
+
+def test_resuming_with_other_clouds_is_refused(call, model, product,
+                                               tmp_path, monkeypatch):
+    """What a killed run has done holds for its own inputs only."""
+    from mmskysense.apis import map_inferencer
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    out = tmp_path / 'map.tif'
+    arguments = [*model, product, '--out', out, '--device', 'cpu', '--resume',
+                 '--quick-look', 'none']
+    with monkeypatch.context() as patch:
+        patch.setattr(map_inferencer, 'run_regions', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            call(*arguments)
+    with pytest.raises(SystemExit, match='other'):
+        call(*arguments, '--mask-clouds')
+    with pytest.raises(SystemExit, match='other'):
+        call(*arguments, '--offset', '-900')
+    call(*arguments)
+    assert read(out).shape == (60, 60)
