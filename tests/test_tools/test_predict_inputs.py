@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from rasterio.transform import from_origin
 
 sys.path.insert(
     0, str(Path(__file__).parents[1] / 'test_raster' / 'test_inputs'))
+import input_miniatures
 from input_miniatures import (
     BANDS,
     TIFF,
@@ -240,3 +243,34 @@ def test_resuming_with_other_clouds_is_refused(call, model, product,
         call(*arguments, '--offset', '-900')
     call(*arguments)
     assert read(out).shape == (60, 60)
+
+
+def test_a_server_that_falls_silent_leaves_no_map(call, model, tmp_path,
+                                                  monkeypatch):
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    monkeypatch.setenv('GDAL_HTTP_PROXY', '')
+    (tmp_path / 'www').mkdir()
+    noise = np.random.default_rng(0).integers(
+        1, 4000, (10, 128, 64), dtype=np.uint16)
+    with rasterio.open(
+            tmp_path / 'www/scene.tif', 'w', driver='GTiff', count=10,
+            height=128, width=64, dtype='uint16', crs='EPSG:32632',
+            tiled=True, blockxsize=64, blockysize=64, nodata=0,
+            transform=from_origin(600000, 5000000, 10, 10)) as file:
+        file.write(noise)
+        file.descriptions = BANDS
+    server = subprocess.Popen(
+        [sys.executable, '-S', str(Path(input_miniatures.__file__).with_name(
+            'stalling_server.py')), str(tmp_path / 'www'), '60000'],
+        stdout=subprocess.PIPE, text=True)
+    try:
+        address = f'http://127.0.0.1:{server.stdout.readline().strip()}'
+        with pytest.raises(SystemExit, match='scene.tif: expected 64x128 '
+                           'pixels .*the server stopped answering'):
+            call(*model, f'{address}/scene.tif', '--out',
+                 tmp_path / 'map.tif', '--device', 'cpu', '--timeout', '1')
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+    assert os.listdir(tmp_path) == ['www']
