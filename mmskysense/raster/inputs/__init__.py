@@ -2,14 +2,15 @@
 """What people have (files, folders, catalogues) as images of a sensor."""
 
 from .area import AreaOfInterest, AreaOnGrid, read_area
-from .dates import DateRange, select_dates
+from .dates import DateRange, by_day, select_dates
 from .gather import MapInputs, gather_inputs
 from .image import BandSource, InputImage, PixelMask
-from .image_reader import ImageReader, get_reader
+from .image_reader import ImageReader, MosaicReader, get_reader
 from .map_grid import (
     MapGrid,
     grid_of,
     grid_of_image,
+    grid_of_images,
     overlaps,
     requested_grid,
 )
@@ -18,7 +19,8 @@ from .remote import gdal_path, limit_waiting
 
 __all__ = [
     'AreaOfInterest', 'AreaOnGrid', 'BandSource', 'DateRange', 'ImageReader',
-    'InputImage', 'MapGrid', 'MapInputs', 'PixelMask', 'gather_inputs',
-    'gdal_path', 'get_reader', 'grid_of', 'grid_of_image', 'limit_waiting',
-    'open_input', 'overlaps', 'read_area', 'requested_grid', 'select_dates'
+    'InputImage', 'MapGrid', 'MapInputs', 'MosaicReader', 'PixelMask',
+    'by_day', 'gather_inputs', 'gdal_path', 'get_reader', 'grid_of',
+    'grid_of_image', 'grid_of_images', 'limit_waiting', 'open_input',
+    'overlaps', 'read_area', 'requested_grid', 'select_dates'
 ]

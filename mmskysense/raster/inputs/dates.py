@@ -85,3 +85,18 @@ def select_dates(images: Sequence[InputImage],
             f'{images[0].label}: expected an acquisition in dates={dates}, '
             f'found {listed}; widen the range')
     return chosen
+
+
+def by_day(images: Sequence[InputImage]) -> list[list[InputImage]]:
+    """Images in groups of one day each: neighbouring tiles, as a rule.
+
+    Images without a day stay alone.
+    """
+    groups: list[list[InputImage]] = []
+    for image in images:
+        if groups and image.date is not None \
+                and groups[-1][0].date == image.date:
+            groups[-1].append(image)
+        else:
+            groups.append([image])
+    return groups

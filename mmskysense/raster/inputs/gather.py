@@ -10,12 +10,13 @@ from typing import Any
 
 from ..band_contract import RasterContractError
 from .area import AreaOnGrid, read_area
-from .dates import DateRange
+from .dates import DateRange, by_day
 from .image import InputImage
 from .map_grid import (
     MapGrid,
     grid_of,
     grid_of_image,
+    grid_of_images,
     overlaps,
     requested_grid,
 )
@@ -53,7 +54,8 @@ def gather_inputs(specs: Mapping[str | None, str],
 
     Args:
         specs: Sensor to what :func:`open_input` takes. The first one gives
-            the map's grid unless another is asked for.
+            the map's grid (its first day does, all tiles of it) unless
+            another is asked for.
         dates: Days to keep, for all sensors.
         area: File with polygons; the grid is cut to them.
         area_layer: Layer of that file.
@@ -82,8 +84,7 @@ def gather_inputs(specs: Mapping[str | None, str],
                            **{**common, **((options or {}).get(sensor) or {})})
         for sensor, spec in specs.items()
     }
-    first = next(iter(images.values()))[0]
-    grid = grid_of_image(first)
+    grid = grid_of_images(by_day(next(iter(images.values())))[0])
     if like is not None:
         grid = grid_of(like)
     elif crs is not None or resolution is not None:

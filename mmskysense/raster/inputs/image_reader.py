@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from mmskysense.sensors import Unit, get_sensor
 
 from ..band_contract import RasterContractError, check_dtype
 from ..open_files import open_raster
-from ..reader import RasterReader
+from ..reader import RasterReader, WindowLike
 from .area import AreaOnGrid
 from .grid_source import GridSource
 from .image import InputImage
@@ -88,6 +88,10 @@ class ImageReader(RasterReader):
         return self.sensor is not None and \
             self.sensor.unit is Unit.DIGITAL_NUMBER_8BIT
 
+    def read_raw(self, grid: MapGrid) -> tuple[np.ndarray, np.ndarray]:
+        """All of another grid in file values, for pictures."""
+        return read_sources(self.sources(grid), (0, 0, *grid.shape))
+
     def _read_inside(self, dataset: Any, window: Window
                      ) -> tuple[np.ndarray, np.ndarray]:
         place = (round(window.row_off), round(window.col_off),
@@ -152,29 +156,82 @@ class _GridView:
         """Bands (C, H, W) on a coarser grid of the same extent."""
         height, width = out_shape[-2:]
         grid = self._reader.map_grid
+        if not grid.has_place:
+            raise RasterContractError(
+                f'{grid.path}: bands in several files need georeference to be '
+                'shown; georeference them')
         coarse = MapGrid(
             grid.crs,
             grid.transform * Affine.scale(self.width / width,
                                           self.height / height),
             (height, width), grid.path)
-        if not grid.has_place:
-            raise RasterContractError(
-                f'{grid.path}: bands in several files need georeference to be '
-                'shown; georeference them')
-        values, _ = read_sources(self._reader.sources(coarse),
-                                 (0, 0, height, width))
+        values, _ = self._reader.read_raw(coarse)
         return values[[index - 1 for index in indexes]]
 
 
-def get_reader(image: InputImage, grid: MapGrid,
-               area: AreaOnGrid | None = None) -> RasterReader:
-    """The plain reader where it does, the gathering one elsewhere.
+class MosaicReader(ImageReader):
+    """Reads images of one day, such as neighbouring tiles, as one.
+
+    Where several are measured the first one counts.
 
     Args:
-        image: One acquisition.
+        images: Of one sensor.
+        grid: The grid of the map.
+        area: Pixels of ``grid`` that count; None means all.
+        check: Whether values are checked for the sensor's unit and range.
+    """
+
+    def __init__(self,
+                 images: Sequence[InputImage],
+                 grid: MapGrid,
+                 area: AreaOnGrid | None = None,
+                 check: bool = True) -> None:
+        super().__init__(images[0], grid, area, check)
+        self.parts = [ImageReader(i, grid, area, check) for i in images]
+
+    def check_contract(self) -> MosaicReader:
+        """Check bands, data type and unit of every image."""
+        for part in self.parts:
+            ImageReader(part.image, check=part.check).check_contract()
+        return self
+
+    def read(self, window: WindowLike = None,
+             fill: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`RasterReader.read`."""
+        return _first_measured(part.read(window, fill) for part in self.parts)
+
+    def read_raw(self, grid: MapGrid) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`ImageReader.read_raw`."""
+        return _first_measured(part.read_raw(grid) for part in self.parts)
+
+
+def _first_measured(pairs: Iterable[tuple[np.ndarray, np.ndarray]]
+                    ) -> tuple[np.ndarray, np.ndarray]:
+    """Values (C, H, W) and validity (H, W), from the first that has them."""
+    pairs = iter(pairs)
+    values, valid = next(pairs)
+    for others, measured in pairs:
+        if valid.all():
+            break
+        new = measured & ~valid
+        values[:, new] = others[:, new]
+        valid |= new
+    return values, valid
+
+
+def get_reader(images: InputImage | Sequence[InputImage],
+               grid: MapGrid,
+               area: AreaOnGrid | None = None) -> RasterReader:
+    """The plain reader where it does, a gathering one elsewhere.
+
+    Args:
+        images: One acquisition, or neighbouring ones of one day.
         grid: The grid of the map.
         area: Pixels of ``grid`` that count.
     """
+    if not isinstance(images, InputImage) and len(images) > 1:
+        return MosaicReader(images, grid, area)
+    image = images if isinstance(images, InputImage) else images[0]
     paths = {source.path for source in image.bands}
     own = grid_of_image(image)
     same = own.crs == grid.crs and own.transform == grid.transform \

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -135,6 +136,38 @@ def requested_grid(reference: MapGrid,
     transform = Affine(resolution, 0, column * resolution, 0, -resolution,
                        row * resolution)
     return MapGrid(target, transform, (height, width), reference.path)
+
+
+def grid_of_images(images: Sequence[InputImage]) -> MapGrid:
+    """The first image's grid, extended until it covers all images.
+
+    Args:
+        images: Of one day: neighbouring tiles, also of other CRS.
+
+    Raises:
+        RasterContractError: Several images, one without georeference.
+    """
+    grid = grid_of_image(images[0])
+    others = [grid_of_image(image) for image in images[1:]]
+    bare = [one for one in (grid, *others) if not one.has_place]
+    if others and bare:
+        raise RasterContractError(
+            f'{bare[0].path}: joining several files of one day needs CRS and '
+            'geotransform, found none; georeference it, or name one file')
+    left, top, right, bottom = 0.0, 0.0, grid.shape[1], grid.shape[0]
+    for other in others:
+        bounds = other.bounds
+        if other.crs != grid.crs:
+            bounds = transform_bounds(other.crs, grid.crs, *bounds)
+        corners = [~grid.transform * corner for corner in (
+            (bounds[0], bounds[1]), (bounds[0], bounds[3]),
+            (bounds[2], bounds[1]), (bounds[2], bounds[3]))]
+        columns, rows = zip(*corners, strict=True)
+        left, right = min(left, *columns), max(right, *columns)
+        top, bottom = min(top, *rows), max(bottom, *rows)
+    row, column = math.floor(top + 1e-6), math.floor(left + 1e-6)
+    return grid.crop((row, column, math.ceil(bottom - 1e-6) - row,
+                      math.ceil(right - 1e-6) - column))
 
 
 def overlaps(grid: MapGrid, other: MapGrid) -> bool:

@@ -140,7 +140,7 @@ def _classes(dataset: Any) -> tuple[list[str], list[tuple[int, ...]]]:
 
 def _image_layers(images: Sequence[InputImage], frame: PageFrame
                   ) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    """Layers of the inputs, the first one visible, and their pictures."""
+    """Layers of the inputs, the first day visible, and their pictures."""
     layers, files = [], {}
     for number, image in enumerate(images):
         name = f'input-{number}.webp'
@@ -148,7 +148,10 @@ def _image_layers(images: Sequence[InputImage], frame: PageFrame
         parts = [image.sensor or 'input',
                  str(image.date) if image.date else '']
         layers.append(dict(
-            id=f'input-{number}', kind='image', file=name, on=number == 0,
+            id=f'input-{number}', kind='image', file=name,
+            on=number == 0 or (image.date is not None and (
+                image.sensor, image.date) == (images[0].sensor,
+                                              images[0].date)),
             opacity=1.0, name=' '.join(part for part in parts if part)))
     return layers, files
 

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import rasterio
 from input_miniatures import BANDS, band_value, write_band
+from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from mmskysense.raster import RasterContractError, RasterReader
 from mmskysense.raster.inputs import (
     ImageReader,
     MapGrid,
+    by_day,
     get_reader,
     grid_of,
+    grid_of_images,
     open_input,
     read_area,
     requested_grid,
@@ -232,3 +235,56 @@ def test_picture_of_bands_in_several_files(product):
     assert small.shape == (3, 15, 15)
     assert [plane[7, 7] - 1000 for plane in small.astype(int)] == [
         band_value(band) for band in ('B04', 'B03', 'B8A')]
+
+
+def test_neighbouring_tiles_of_one_day_are_one(write_raster, tmp_path):
+    """Two tiles that overlap by 10 columns, one with a hole, one offset."""
+    values = np.random.default_rng(0).integers(
+        500, 9000, (10, 40, 70), dtype=np.uint16)
+    west, east = values[:, :, :40].copy(), values[:, :, 30:] + 1000
+    west[:, 5:8, 35:38] = 0
+    for name, part, left in (('a', west, 600000), ('b', east, 600300)):
+        write_raster(f'{name}_20210401.tif', part, BANDS, nodata=0, crs=UTM,
+                     origin=(left, 5000000))
+    first, = open_input(tmp_path / 'a_20210401.tif', 's2_l2a')
+    second, = open_input(tmp_path / 'b_20210401.tif', 's2_l2a', offset=-1000)
+    grid = grid_of_images([first, second])
+    assert grid.shape == (40, 70) and grid.bounds[0] == 600000
+    # The order gives the pixels' origin, not the extent.
+    assert grid_of_images([second, first]).bounds == grid.bounds
+    reader = get_reader([first, second], grid).check_contract()
+    read, valid = reader.read()
+    assert valid.all()
+    np.testing.assert_array_equal(read, values)
+    part, seen = reader.read((-5, 60, 20, 20))
+    np.testing.assert_array_equal(part[:, 5:, :10], values[:, :15, 60:])
+    assert seen[5:, :10].all() and seen.sum() == 150
+    picture = reader.dataset.read([1], out_shape=(1, 20, 35))
+    assert picture.shape == (1, 20, 35) and (picture > 0).all()
+
+
+def test_tiles_of_two_zones_are_joined(write_raster, tmp_path):
+    level = np.full((2, 40, 40), -12, np.float32)
+    write_raster('a_20210401.tif', level, ('VV', 'VH'), crs='EPSG:32632',
+                 pixel=100, origin=(740000, 5000000))
+    write_raster('b_20210401.tif', level - 3, ('VV', 'VH'), crs='EPSG:32633',
+                 pixel=100, origin=(270000, 5000000))
+    images = [image for name in 'ab' for image in open_input(
+        tmp_path / f'{name}_20210401.tif', 's1_grd')]
+    assert [len(day) for day in by_day(images)] == [2]
+    grid = grid_of_images(images)
+    assert grid.crs == CRS.from_epsg(32632) and grid.transform.a == 100
+    assert grid.shape[1] > 40
+    read, valid = get_reader(images, grid).read()
+    assert set(np.unique(read[0][valid]).round()) == {-12, -15}
+    assert 1600 < valid.sum() <= 3300
+
+
+def test_tiles_without_georeference_are_not_joined(write_raster, tmp_path):
+    for name in 'ab':
+        write_raster(f'{name}_20210401.tif', np.ones((3, 4, 4), np.uint8),
+                     crs=None)
+    images = [image for name in 'ab' for image in open_input(
+        tmp_path / f'{name}_20210401.tif', 'hr_rgb')]
+    with pytest.raises(RasterContractError, match='joining several files'):
+        grid_of_images(images)
