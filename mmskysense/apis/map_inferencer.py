@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 import warnings
@@ -14,22 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
-from mmengine.device import get_device
 
 from mmskysense.raster import (
     PartialRows,
-    RasterContractError,
     RasterReader,
     StreamingBlender,
     WindowGrid,
     blend_weights,
 )
-from mmskysense.raster.inputs import MapInputs, gather_inputs, get_reader
+from mmskysense.raster.inputs import MapInputs
 from mmskysense.raster.open_files import file_signature
 from mmskysense.raster.writer import BLOCK, NODATA
 from mmskysense.registry import INFERENCERS
-from mmskysense.utils import check_file
 from mmskysense.version import __version__
 
 from .batch_size import fitting_batch_size
@@ -37,7 +32,8 @@ from .map_outputs import MapOutputs
 from .map_processes import run_regions
 from .map_progress import MapProgress
 from .map_run import MapJob
-from .segmentor import WindowSegmentor, default_window, input_contract
+from .raster_inferencer import RasterInferencer
+from .segmentor import WindowSegmentor
 from .window_scorer import WindowScorer
 
 
@@ -78,7 +74,7 @@ class MapSummary:
 
 
 @INFERENCERS.register_module()
-class MapInferencer:
+class MapInferencer(RasterInferencer):
     """Makes maps with a segmentor of mmseg, stock or with our encoder.
 
     The model is built when it is first needed, so that a bad raster or
@@ -103,96 +99,13 @@ class MapInferencer:
         print(dict(zip(summary.class_names, summary.shares)))
     """
 
-    def __init__(self,
-                 config: str | os.PathLike | Config,
-                 checkpoint: str | os.PathLike,
-                 device: str | None = None,
-                 sensor: str | None = None,
-                 amp: bool = False,
-                 cfg_options: dict | None = None) -> None:
-        self.checkpoint = os.fspath(checkpoint)
-        if not isinstance(config, Config):
-            check_file(os.fspath(config), 'config', 'the configs are in '
-                       'configs/')
-            config = Config.fromfile(config)
-        check_file(self.checkpoint, 'checkpoint',
-                   'give a .pth file that tools/train.py wrote')
-        if cfg_options:
-            config.merge_from_dict(cfg_options)
-        if 'model' not in config:
-            raise ValueError(f'config {config.filename}: expected a model, '
-                             'found none; give a segmentation config')
-        self.cfg = config
-        self.device = device or get_device()
-        self.amp = amp
-        self.contract = input_contract(config, sensor)
+    _built = ('segmentor', )
 
     @cached_property
     def segmentor(self) -> WindowSegmentor:
         """The model, built on first use."""
         return WindowSegmentor(self.cfg, self.checkpoint, self.device,
                                self.amp)
-
-    @cached_property
-    def _provenance(self) -> dict[str, str]:
-        """Tags that say where a map comes from."""
-        tags = {'CHECKPOINT': Path(self.checkpoint).name}
-        if self.cfg.filename:
-            tags['CONFIG'] = Path(self.cfg.filename).name
-        if Path(self.checkpoint).is_file():
-            digest = hashlib.sha256()
-            with open(self.checkpoint, 'rb') as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-            tags['CHECKPOINT_SHA256'] = digest.hexdigest()
-        return tags
-
-    def inputs(self, raster: str | os.PathLike, **options: Any) -> MapInputs:
-        """Open whatever people have, as the config's own loader would.
-
-        Args:
-            raster: File, folder, Sentinel-2 product, STAC item or address.
-            **options: Of :func:`gather_inputs`: ``dates``, ``area``,
-                ``like``, ``bands``, ...; None leaves an option to the config.
-
-        Raises:
-            RasterContractError: Nothing that can be read as the sensor.
-        """
-        given = {
-            name: value
-            for name, value in options.items() if value is not None
-        }
-        return gather_inputs({self.contract.sensor: os.fspath(raster)},
-                             **{**self.contract.options, **given})
-
-    def reader(self, raster: str | os.PathLike | MapInputs,
-               **options: Any) -> RasterReader:
-        """A reader of a raster in the order and unit of the sensor.
-
-        Args:
-            raster: What :meth:`inputs` takes, or has returned.
-            **options: Of :meth:`inputs`.
-
-        Raises:
-            RasterContractError: The raster does not fit the sensor, or
-                there are several acquisitions.
-        """
-        if not isinstance(raster, MapInputs):
-            raster = self.inputs(raster, **options)
-        images = raster.images[self.contract.sensor]
-        if len(images) != 1:
-            days = ', '.join(str(i.date or i.label) for i in images[:6])
-            raise RasterContractError(
-                f'{images[0].label}: the config maps one acquisition, found '
-                f'{len(images)} ({days}); narrow them with dates=, or name '
-                'one')
-        reader = get_reader(images[0], raster.grid, raster.area)
-        expected = len(self.contract.fill)
-        if expected and len(reader.check_contract().indexes) != expected:
-            raise ValueError(
-                f'{reader.path}: expected {expected} bands, found '
-                f'{len(reader.indexes)}; choose them with bands=')
-        return reader
 
     def predict_raster(self,
                        raster: str | os.PathLike | MapInputs,
@@ -372,19 +285,6 @@ class MapInferencer:
                         counts += np.bincount(pixels.ravel(),
                                               minlength=NODATA + 1)
         return counts
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Another process builds the model itself.
-        return {name: value for name, value in vars(self).items()
-                if name != 'segmentor'}
-
-    def _window(self, window: int | tuple[int, int] | None) -> tuple[int, int]:
-        if window is None:
-            return default_window(self.cfg)
-        height, width = (window, window) if isinstance(window, int) else window
-        if height < 1 or width < 1:
-            raise ValueError(f'window={window}: expected at least 1 pixel')
-        return height, width
 
 
 def _identity(raster: str | os.PathLike | MapInputs,
