@@ -290,11 +290,11 @@ class MapInferencer(RasterInferencer):
 def _identity(raster: str | os.PathLike | MapInputs,
               reader: RasterReader) -> list[Any]:
     """What tells one input from another, and from its earlier content."""
-    values = [reader.scale, reader.offset, reader.nodata,
-              list(reader.indexes)]
     if not isinstance(raster, MapInputs):
-        return [list(file_signature(reader.path)), values]
+        return [list(file_signature(reader.path)), reader.scale,
+                reader.offset, reader.nodata, list(reader.indexes)]
     images = [image for series in raster.images.values() for image in series]
+    values = [[i.scale, i.offset, i.nodata] for i in images]
     bands = [[list(file_signature(band.path)), band.index]
              for image in images for band in image.bands]
     masks = [[list(file_signature(image.mask.source.path)),

@@ -13,7 +13,12 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from mmskysense.raster import RasterContractError, RasterReader
-from mmskysense.raster.inputs import MapInputs, gather_inputs, get_reader
+from mmskysense.raster.inputs import (
+    MapInputs,
+    by_day,
+    gather_inputs,
+    get_reader,
+)
 from mmskysense.utils import check_file
 
 from .segmentor import default_window, input_contract
@@ -104,18 +109,19 @@ class RasterInferencer:
 
         Raises:
             RasterContractError: The raster does not fit the sensor, or
-                there are several acquisitions.
+                there are several days.
         """
         if not isinstance(raster, MapInputs):
             raster = self.inputs(raster, **options)
-        images = raster.images[self.contract.sensor]
-        if len(images) != 1:
-            days = ', '.join(str(i.date or i.label) for i in images[:6])
+        days = by_day(raster.images[self.contract.sensor])
+        if len(days) != 1:
+            listed = ', '.join(str(day[0].date or day[0].label)
+                               for day in days[:6])
             raise RasterContractError(
-                f'{images[0].label}: the config maps one acquisition, found '
-                f'{len(images)} ({days}); narrow them with dates=, or name '
+                f'{days[0][0].label}: the config maps one day, found '
+                f'{len(days)} ({listed}); narrow them with dates=, or name '
                 'one')
-        reader = get_reader(images[0], raster.grid, raster.area)
+        reader = get_reader(days[0], raster.grid, raster.area)
         expected = len(self.contract.fill)
         if expected and len(reader.check_contract().indexes) != expected:
             raise ValueError(

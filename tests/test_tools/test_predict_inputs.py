@@ -204,10 +204,38 @@ def test_bad_requests_are_one_line(call, model, product, tmp_path,
     assert os.listdir(tmp_path) == ['far.geojson']
 
 
+def test_tiles_of_one_day_are_one_map(call, model, folder, tmp_path):
+    """The same ground cut in two, as two files of all bands."""
+    call(*model, folder, '--out', tmp_path / 'whole.tif', '--device', 'cpu',
+         '--quick-look', 'none')
+    (tmp_path / 'tiles').mkdir()
+    for name, left, right in (('west', 0, 40), ('east', 30, 60)):
+        values = np.stack([np.full((60, right - left), band_value(band),
+                                   np.uint16) for band in BANDS])
+        with rasterio.open(
+                tmp_path / 'tiles' / f'T_{name}_20220301.tif', 'w',
+                driver='GTiff', count=10, height=60, width=right - left,
+                dtype='uint16', crs='EPSG:32632', nodata=0,
+                transform=from_origin(600000 + 10 * left, 5000000, 10, 10)
+        ) as file:
+            file.write(values)
+            file.descriptions = BANDS
+    call(*model, tmp_path / 'tiles', '--out', tmp_path / 'joined.tif',
+         '--device', 'cpu', '--page', tmp_path / 'page')
+    with rasterio.open(tmp_path / 'joined.tif') as result:
+        # The easternmost file comes first by name: its grid is extended.
+        assert result.shape == (60, 60) and result.bounds.left == 600000
+    np.testing.assert_array_equal(read(tmp_path / 'whole.tif'),
+                                  read(tmp_path / 'joined.tif'))
+    assert (tmp_path / 'joined.png').exists()
+    page = (tmp_path / 'page/layers.js').read_text()
+    assert page.count('"name": "s2_l2a 2022-03-01"') == 2
+
+
 def test_several_acquisitions_are_named(call, model, folder, tmp_path):
     for path in list(folder.iterdir()):
         shutil.copy(path, folder / path.name.replace('0301', '0401'))
-    with pytest.raises(SystemExit, match='the config maps one acquisition, '
+    with pytest.raises(SystemExit, match='the config maps one day, '
                        r'found 2 \(2022-03-01, 2022-04-01\); narrow them with '
                        '--dates'):
         call(*model, folder, '--out', tmp_path / 'map.tif', '--device', 'cpu')

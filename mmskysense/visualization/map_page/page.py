@@ -215,8 +215,13 @@ def _write(target: Path, files: dict[str, bytes]) -> None:
             old = Path(tempfile.mkdtemp(prefix=f'.{target.name}.old-',
                                         dir=target.parent))
             os.replace(target, old / 'page')
-            os.replace(aside, target)
-            shutil.rmtree(old)
+            try:
+                os.replace(aside, target)
+            except OSError:
+                os.replace(old / 'page', target)
+                raise
+            finally:
+                shutil.rmtree(old)
         else:
             os.replace(aside, target)
     except BaseException:
