@@ -6,19 +6,28 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import DictAction
 
-from mmskysense.apis import MapInferencer, MapSummary
+from mmskysense.apis import (
+    MapInferencer,
+    MapSummary,
+    ObjectInferencer,
+    SceneInferencer,
+)
+from mmskysense.apis.host_model import task_of
 from mmskysense.apis.input_arguments import (
     INPUT_OPTIONS,
     add_input_arguments,
     input_arguments,
+    split_raster,
 )
 from mmskysense.apis.map_outputs import UNCERTAINTIES
 from mmskysense.raster import check_output
 from mmskysense.raster.blend import BLENDS
 from mmskysense.utils import plain_refusal, require
+from mmskysense.utils.config import read_config
 from mmskysense.visualization import save_quick_look
 from mmskysense.visualization.map_page import check_page_folder, save_map_page
 
@@ -26,14 +35,18 @@ from mmskysense.visualization.map_page import check_page_folder, save_map_page
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Segment a raster of any size into a georeferenced map.')
-    parser.add_argument('config', help='segmentation config file')
+        description='A raster of any size into a georeferenced map '
+        '(segmentation), a heat map with one pixel a tile (classification), '
+        'or objects (detection): what the config\'s model does.')
+    parser.add_argument('config', help='of mmseg, mmdet or mmpretrain')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
         'raster', nargs='+', metavar='RASTER',
         help='the raster, or SENSOR=RASTER; also a folder of bands, a '
         'Sentinel-2 product, a STAC item, an address')
-    parser.add_argument('--out', required=True, help='the map, a GeoTIFF')
+    parser.add_argument(
+        '--out', required=True,
+        help='the map, a GeoTIFF; of objects .gpkg or .geojson')
     parser.add_argument(
         '--quick-look', metavar='PNG',
         help='picture of raster and map (default: MAP.png; "none" for none)')
@@ -80,6 +93,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--max-memory', type=float, default=1.0, metavar='GIB',
         help='for blending, in each process: wider rasters are made in '
         'strips (default: 1)')
+    parser.add_argument(
+        '--min-score', type=float, default=0.3,
+        help='objects below this are left out (default: 0.3)')
+    parser.add_argument(
+        '--iou', type=float, default=0.5,
+        help='of two objects of a class that overlap more than this, the '
+        'better one stays (default: 0.5)')
     parser.add_argument('--device', help='cpu, cuda:0, ...')
     parser.add_argument(
         '--amp', action='store_true', help='run the network in bfloat16')
@@ -100,21 +120,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction,
                         help='overrides of the config as key=value')
     return parser.parse_args(argv)
-
-
-def split_raster(arguments: Sequence[str],
-                 sensor: str | None) -> tuple[str, str | None]:
-    """``SENSOR=RASTER`` or ``RASTER`` to raster and sensor."""
-    if len(arguments) != 1:
-        raise ValueError(f'expected one raster, found {len(arguments)}; maps '
-                         'from several rasters are not supported yet')
-    before, equals, after = arguments[0].partition('=')
-    # A path may hold an equals sign; a sensor name holds no separator.
-    if not equals or not before.isidentifier() or Path(arguments[0]).exists():
-        return arguments[0], sensor
-    if sensor not in (None, before):
-        raise ValueError(f'--sensor {sensor} contradicts {arguments[0]}')
-    return after, before
 
 
 def parse_bands(text: str | None) -> list[int] | list[str] | None:
@@ -156,6 +161,62 @@ def closing_line(summary: MapSummary) -> str:
             f'{f", {more} more" if more else ""}; nodata {100 * nodata:.1f} %')
 
 
+def window_of(args: argparse.Namespace) -> tuple[int, int] | None:
+    """Height and width of a window, or None for the config's."""
+    if args.window is None:
+        return None
+    if len(args.window) > 2:
+        raise ValueError(f'--window {args.window}: expected one number, or '
+                         'height and width')
+    return args.window[0], args.window[-1]
+
+
+def refuse(args: argparse.Namespace, task: str, *names: str) -> None:
+    """Refuse options that a task does not have: none is ignored silently."""
+    for name in names:
+        if getattr(args, name) not in (None, False):
+            raise ValueError(f'--{name.replace("_", "-")}: expected with a '
+                             f'segmentation model, found one of {task}; '
+                             'leave it out')
+
+
+def predict_objects(args: argparse.Namespace, raster: str,
+                    sensor: str | None, options: dict[str, Any]) -> str:
+    """Objects of a detector; the line that says what was found."""
+    refuse(args, 'detection', 'probabilities', 'uncertainty', 'page', 'tta',
+           'resume', 'quick_look')
+    inferencer = ObjectInferencer(
+        args.config, args.checkpoint, args.device, sensor, args.amp,
+        args.cfg_options)
+    summary = inferencer.predict_raster(
+        inferencer.inputs(raster, **options), args.out, window_of(args),
+        args.overlap, int(args.batch_size), args.min_score, args.iou,
+        args.reading_threads, progress=True)
+    found = ', '.join(f'{count} {name}'
+                      for name, count in summary.counts.items() if count)
+    return (f'{summary.path}: {found or "no object"} in {summary.windows} '
+            f'windows, {summary.seconds:.1f} s')
+
+
+def predict_scenes(args: argparse.Namespace, raster: str,
+                   sensor: str | None, options: dict[str, Any]) -> str:
+    """Classes of tiles; the line that says what was found."""
+    refuse(args, 'classification', 'uncertainty', 'page', 'tta', 'resume',
+           'quick_look')
+    inferencer = SceneInferencer(
+        args.config, args.checkpoint, args.device, sensor, args.amp,
+        args.cfg_options)
+    return closing_line(inferencer.predict_raster(
+        inferencer.inputs(raster, **options), args.out, window_of(args),
+        int(args.batch_size), args.probabilities,
+        reading_threads=args.reading_threads, progress=True))
+
+
+_OTHER_TASKS = {'detection': predict_objects,
+                'classification': predict_scenes}
+_TASKS = ('segmentation', *_OTHER_TASKS)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Predict."""
     args = parse_args(argv)
@@ -164,6 +225,20 @@ def main(argv: Sequence[str] | None = None) -> None:
                                       *INPUT_OPTIONS)):
         raster, sensor = split_raster(args.raster, args.sensor)
         check_output(args.out, [raster])
+        options = dict(
+            bands=parse_bands(args.bands),
+            scale=parse_scale(args.scale),
+            offset=args.offset,
+            nodata=args.nodata,
+            **input_arguments(args))
+        task = task_of(read_config(args.config, args.cfg_options))
+        if task in _OTHER_TASKS:
+            print(_OTHER_TASKS[task](args, raster, sensor, options))
+            return
+        if task != 'segmentation':
+            raise ValueError(f'config {args.config}: expected a model of '
+                             f'{", ".join(_TASKS)}, found {task}; features '
+                             'of an encoder come from tools/embed.py')
         picture = args.quick_look or os.path.splitext(args.out)[0] + '.png'
         if picture != 'none':
             check_output(picture, [raster])
@@ -173,16 +248,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.page is not None:
             check_page_folder(args.page)
             require('js_lib_leaflet', 'the interactive page')
-        if args.window is not None and len(args.window) > 2:
-            raise ValueError(f'--window {args.window}: expected one number, '
-                             'or height and width')
-        window = args.window and (args.window[0], args.window[-1])
-        options = dict(
-            bands=parse_bands(args.bands),
-            scale=parse_scale(args.scale),
-            offset=args.offset,
-            nodata=args.nodata,
-            **input_arguments(args))
+        window = window_of(args)
         inferencer = MapInferencer(
             args.config, args.checkpoint, args.device, sensor, args.amp,
             args.cfg_options)

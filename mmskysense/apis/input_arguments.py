@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mmskysense.raster.inputs.remote import DEFAULT_TIMEOUT
@@ -46,3 +48,18 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
 def input_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """Keyword arguments for :func:`gather_inputs` from parsed options."""
     return {name: getattr(args, name) for name in _NAMES}
+
+
+def split_raster(arguments: Sequence[str],
+                 sensor: str | None) -> tuple[str, str | None]:
+    """``SENSOR=RASTER`` or ``RASTER`` to raster and sensor."""
+    if len(arguments) != 1:
+        raise ValueError(f'expected one raster, found {len(arguments)}; maps '
+                         'from several rasters are not supported yet')
+    before, equals, after = arguments[0].partition('=')
+    # A path may hold an equals sign; a sensor name holds no separator.
+    if not equals or not before.isidentifier() or Path(arguments[0]).exists():
+        return arguments[0], sensor
+    if sensor not in (None, before):
+        raise ValueError(f'--sensor {sensor} contradicts {arguments[0]}')
+    return after, before

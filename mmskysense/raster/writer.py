@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import rasterio
@@ -24,6 +24,8 @@ from mmskysense.version import __version__
 NODATA = 255
 #: Side of the outputs' tiles in pixels.
 BLOCK = 512
+
+_Writer = TypeVar('_Writer', bound='GeoTIFFWriter')
 
 
 def check_output(path: str | os.PathLike,
@@ -60,7 +62,7 @@ def check_output(path: str | os.PathLike,
 
 
 class GeoTIFFWriter:
-    """Writes rows of a uint8 raster; a context manager.
+    """Writes rows of a raster, of uint8 here; a context manager.
 
     Rows go into a temporary file in the output's directory. Leaving the
     context without an error turns it into a cloud-optimised GeoTIFF (tiles,
@@ -82,6 +84,10 @@ class GeoTIFFWriter:
     Raises:
         OSError: The file cannot be written; one line that names it.
     """
+
+    #: Data type of the pixels, and the value of those not measured.
+    dtype = 'uint8'
+    nodata: float = NODATA
 
     def __init__(self,
                  path: str | os.PathLike,
@@ -108,7 +114,7 @@ class GeoTIFFWriter:
         self._folder: tempfile.TemporaryDirectory | None = None
         self._dataset: Any = None
 
-    def __enter__(self) -> GeoTIFFWriter:
+    def __enter__(self: _Writer) -> _Writer:
         check_output(self.path)
         # A sibling, since a rename is atomic within a file system only.
         self._folder = tempfile.TemporaryDirectory(
@@ -122,8 +128,8 @@ class GeoTIFFWriter:
                     height=self.height,
                     width=self.width,
                     count=len(self.descriptions),
-                    dtype='uint8',
-                    nodata=NODATA,
+                    dtype=self.dtype,
+                    nodata=self.nodata,
                     crs=self.crs,
                     transform=self.transform,
                     tiled=True,
@@ -152,7 +158,8 @@ class GeoTIFFWriter:
 
         Args:
             row: First row in the raster.
-            rows: uint8 (rows, width), or (bands, rows, width).
+            rows: (rows, width), or (bands, rows, width), in the type of
+                the file.
 
         Raises:
             ValueError: Another data type or shape.
@@ -160,9 +167,10 @@ class GeoTIFFWriter:
         """
         rows = rows[None] if rows.ndim == 2 else rows
         expected = (len(self.descriptions), rows.shape[1], self.width)
-        if rows.dtype != np.uint8 or rows.shape != expected:
-            raise ValueError(f'{self.path}: expected uint8 rows of shape '
-                             f'{expected}, found {rows.dtype} {rows.shape}')
+        if rows.dtype != self.dtype or rows.shape != expected:
+            raise ValueError(
+                f'{self.path}: expected {self.dtype} rows of shape '
+                f'{expected}, found {rows.dtype} {rows.shape}')
         with self._one_line():
             self._dataset.write(
                 rows, window=Window(0, row, self.width, rows.shape[1]))

@@ -175,3 +175,12 @@ def test_a_read_only_directory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, 'access', lambda *_: False)
     with pytest.raises(PermissionError, match='writable directory'):
         check_output(tmp_path / 'map.tif')
+
+
+def test_a_map_is_cloud_optimised_in_the_eyes_of_its_validator(tmp_path):
+    rio_cogeo = pytest.importorskip('rio_cogeo')
+    _write(tmp_path / 'map.tif', np.zeros((1100, 1300), np.uint8),
+           transform=NORTH_UP, crs='EPSG:32631')
+    valid, errors, _ = rio_cogeo.cog_validate(tmp_path / 'map.tif',
+                                              strict=True)
+    assert valid and not errors
