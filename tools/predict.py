@@ -15,6 +15,7 @@ from mmskysense.apis import (
     MapSummary,
     ObjectInferencer,
     SceneInferencer,
+    SeriesInferencer,
 )
 from mmskysense.apis.host_model import task_of
 from mmskysense.apis.input_arguments import (
@@ -22,10 +23,13 @@ from mmskysense.apis.input_arguments import (
     add_input_arguments,
     input_arguments,
     split_raster,
+    split_rasters,
 )
 from mmskysense.apis.map_outputs import UNCERTAINTIES
+from mmskysense.apis.series_segmentor import series_loader
 from mmskysense.raster import check_output
 from mmskysense.raster.blend import BLENDS
+from mmskysense.raster.inputs import get_reader
 from mmskysense.utils import plain_refusal, require
 from mmskysense.utils.config import read_config
 from mmskysense.visualization import save_quick_look
@@ -223,7 +227,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     with plain_refusal('predict.py', ('bands', 'scale', 'offset', 'nodata',
                                       'overlap', 'window', 'processes',
                                       *INPUT_OPTIONS)):
-        raster, sensor = split_raster(args.raster, args.sensor)
+        config = read_config(args.config, args.cfg_options)
+        several = {}
+        if task_of(config) == 'segmentation' and series_loader(config):
+            several = split_rasters(args.raster)
+            if not several:
+                raise ValueError(f'{args.raster[0]}: the config takes several '
+                                 'sensors; give each as SENSOR=RASTER')
+            refuse(args, 'several sensors', 'bands', 'scale', 'offset',
+                   'nodata')
+            raster, sensor = next(iter(several.values())), args.sensor
+        else:
+            raster, sensor = split_raster(args.raster, args.sensor)
         check_output(args.out, [raster])
         options = dict(
             bands=parse_bands(args.bands),
@@ -231,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             offset=args.offset,
             nodata=args.nodata,
             **input_arguments(args))
-        task = task_of(read_config(args.config, args.cfg_options))
+        task = task_of(config)
         if task in _OTHER_TASKS:
             print(_OTHER_TASKS[task](args, raster, sensor, options))
             return
@@ -249,18 +264,22 @@ def main(argv: Sequence[str] | None = None) -> None:
             check_page_folder(args.page)
             require('js_lib_leaflet', 'the interactive page')
         window = window_of(args)
-        inferencer = MapInferencer(
+        kind = SeriesInferencer if several else MapInferencer
+        inferencer = kind(
             args.config, args.checkpoint, args.device, sensor, args.amp,
             args.cfg_options)
-        inputs = inferencer.inputs(raster, **options)
+        inputs = inferencer.inputs(several or raster, **options)
         summary = inferencer.predict_raster(
             inputs, args.out, window, args.overlap, args.batch_size,
             args.blend, args.probabilities, args.uncertainty, args.measure,
             args.tta, args.resume, args.processes, args.reading_threads,
             int(args.max_memory * 2**30), progress=True)
         if picture != 'none':
-            save_quick_look(inferencer.reader(inputs), args.out, picture,
-                            summary.shares)
+            reader = inferencer.reader(inputs)
+            if several:  # the picture is of the first sensor's first day
+                first = next(iter(reader.series))
+                reader = get_reader(reader.series[first][0], inputs.grid)
+            save_quick_look(reader, args.out, picture, summary.shares)
         if args.page is not None:
             save_map_page(
                 args.page, args.out,

@@ -6,9 +6,10 @@ from .map_inferencer import MapInferencer, MapSummary
 from .object_inferencer import ObjectInferencer, ObjectSummary
 from .raster_inferencer import RasterInferencer
 from .scene_inferencer import SceneInferencer
+from .series_inferencer import SeriesInferencer
 
 __all__ = [
     'EmbeddingInferencer', 'EmbeddingSummary', 'MapInferencer', 'MapSummary',
     'ObjectInferencer', 'ObjectSummary', 'RasterInferencer',
-    'SceneInferencer'
+    'SceneInferencer', 'SeriesInferencer'
 ]

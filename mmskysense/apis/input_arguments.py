@@ -50,12 +50,33 @@ def input_arguments(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in _NAMES}
 
 
+def split_rasters(arguments: Sequence[str]) -> dict[str, str]:
+    """Several ``SENSOR=RASTER`` to a dict; empty for one plain raster.
+
+    Raises:
+        ValueError: One of several is not of that form, or a sensor twice.
+    """
+    found: dict[str, str] = {}
+    for argument in arguments:
+        sensor, equals, raster = argument.partition('=')
+        if not equals or not sensor.isidentifier() or Path(argument).exists():
+            if len(arguments) == 1:
+                return {}
+            raise ValueError(f'{argument}: expected SENSOR=RASTER, since '
+                             f'{len(arguments)} rasters are given')
+        if sensor in found:
+            raise ValueError(f'{argument}: {sensor} is given twice; one '
+                             'folder, catalogue or file holds all its dates')
+        found[sensor] = raster
+    return found
+
+
 def split_raster(arguments: Sequence[str],
                  sensor: str | None) -> tuple[str, str | None]:
     """``SENSOR=RASTER`` or ``RASTER`` to raster and sensor."""
     if len(arguments) != 1:
-        raise ValueError(f'expected one raster, found {len(arguments)}; maps '
-                         'from several rasters are not supported yet')
+        raise ValueError(f'expected one raster, found {len(arguments)}: the '
+                         'config takes one sensor')
     before, equals, after = arguments[0].partition('=')
     # A path may hold an equals sign; a sensor name holds no separator.
     if not equals or not before.isidentifier() or Path(arguments[0]).exists():

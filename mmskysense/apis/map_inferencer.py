@@ -21,7 +21,7 @@ from mmskysense.raster import (
     WindowGrid,
     blend_weights,
 )
-from mmskysense.raster.inputs import MapInputs
+from mmskysense.raster.inputs import MapInputs, SeriesReader
 from mmskysense.raster.open_files import file_signature
 from mmskysense.raster.writer import BLOCK, NODATA
 from mmskysense.registry import INFERENCERS
@@ -189,9 +189,10 @@ class MapInferencer(RasterInferencer):
             for image in images for band in image.bands])
         reader = self.reader(raster, **options)
         height, width = reader.shape
-        grid = WindowGrid(
-            height, width, grid_window,
-            (int(overlap * grid_window[0]), int(overlap * grid_window[1])))
+        grid = self._grid(reader, grid_window, overlap)
+        if batch_size == 'auto' and isinstance(reader, SeriesReader):
+            raise ValueError("batch_size='auto' is for one sensor; give a "
+                             'number for several')
 
         scorer = self.scorer(flips, variance)
         start = time.perf_counter()
@@ -247,6 +248,14 @@ class MapInferencer(RasterInferencer):
             tuple(int(c) for c in counts[:len(names)]), int(counts[NODATA]),
             number, skipped, time.perf_counter() - start)
 
+    def _grid(self, reader: Any, window: tuple[int, int],
+              overlap: float) -> WindowGrid:
+        """Windows of a raster."""
+        height, width = reader.shape
+        return WindowGrid(
+            height, width, window,
+            (int(overlap * window[0]), int(overlap * window[1])))
+
     def scorer(self, flips: bool = False,
                variance: bool = False) -> WindowScorer:
         """The model as a function of windows."""
@@ -254,7 +263,7 @@ class MapInferencer(RasterInferencer):
 
     def _batch_size(self, partial: PartialRows, wanted: int | str,
                     scorer: WindowScorer, grid: WindowGrid,
-                    reader: RasterReader) -> int:
+                    reader: RasterReader | SeriesReader) -> int:
         """Of a run that goes on, what it began with: bytes depend on it."""
         known = partial.progress(grid.whole, 'batch_size')
         if known:
@@ -266,7 +275,8 @@ class MapInferencer(RasterInferencer):
         return size
 
     def _complete(self, partial: PartialRows, outputs: MapOutputs,
-                  reader: RasterReader, tags: dict[str, Any]) -> np.ndarray:
+                  reader: RasterReader | SeriesReader,
+                  tags: dict[str, Any]) -> np.ndarray:
         """Write the files; pixels of each value of the map, int64 (256,)."""
         counts = np.zeros(NODATA + 1, dtype=np.int64)
         writers = outputs.writers(
@@ -288,7 +298,7 @@ class MapInferencer(RasterInferencer):
 
 
 def _identity(raster: str | os.PathLike | MapInputs,
-              reader: RasterReader) -> list[Any]:
+              reader: RasterReader | SeriesReader) -> list[Any]:
     """What tells one input from another, and from its earlier content."""
     if not isinstance(raster, MapInputs):
         return [list(file_signature(reader.path)), reader.scale,

@@ -16,6 +16,7 @@ import numpy as np
 
 from mmskysense.raster import (
     BlendedRows,
+    GridWindow,
     PartialRows,
     RasterReader,
     Region,
@@ -25,6 +26,8 @@ from mmskysense.raster import (
     WindowSource,
     read_ahead,
 )
+from mmskysense.raster.inputs import SeriesReader
+from mmskysense.raster.window_source import Windows
 
 from .map_outputs import MapOutputs
 from .window_scorer import WindowScorer
@@ -35,8 +38,8 @@ class MapJob:
     """Everything that the rows of a map are made from, but the model.
 
     Args:
-        reader: The raster.
-        grid: Its windows.
+        reader: The raster, or those of several sensors.
+        grid: Its windows; it may reach beyond the map.
         outputs: What is written.
         partial: Where rows are kept.
         batch_size: Windows at once.
@@ -46,7 +49,7 @@ class MapJob:
         reading_threads: Threads that read ahead.
     """
 
-    reader: RasterReader
+    reader: RasterReader | SeriesReader
     grid: WindowGrid
     outputs: MapOutputs
     partial: PartialRows
@@ -55,6 +58,13 @@ class MapJob:
     fill: tuple[float, ...] = ()
     reverse_channels: bool = False
     reading_threads: int = 1
+
+    def source(self, windows: Sequence[GridWindow]) -> Windows:
+        """Windows by number."""
+        if isinstance(self.reader, SeriesReader):
+            return self.reader.source(windows)
+        return WindowSource(self.reader, windows, self.fill,
+                            self.reverse_channels)
 
 
 class RegionRun:
@@ -95,8 +105,7 @@ class RegionRun:
         self._blender = StreamingBlender(
             job.grid, self.scorer.num_channels, job.blend,
             Region(self.done, region.bottom, region.left, region.right))
-        source = WindowSource(job.reader, self.windows, job.fill,
-                              job.reverse_channels)
+        source = job.source(self.windows)
         for batch in self._in_batches(source):
             for rows in self._add(batch):
                 self._keep(rows)
@@ -109,8 +118,7 @@ class RegionRun:
                          skipped=self.skipped)
         return self.skipped
 
-    def _in_batches(self, source: WindowSource
-                    ) -> Iterator[list[SourceWindow]]:
+    def _in_batches(self, source: Windows) -> Iterator[list[SourceWindow]]:
         """Windows in batches of ``batch_size`` pictures."""
         size = self.job.batch_size
         waiting: list[SourceWindow] = []
@@ -147,8 +155,14 @@ class RegionRun:
     def _keep(self, rows: BlendedRows) -> None:
         """Write finished rows, then say that they are."""
         encoded = self.job.outputs.encode(rows, self.scorer.segmentor)
+        partial = self.job.partial
+        # The grid may reach beyond the map.
+        height = partial.height - rows.row
+        width = partial.width - self.region.left
         for name, pixels in encoded.items():
-            self.job.partial.write(name, rows.row, self.region.left, pixels)
+            if height > 0 and width > 0:
+                partial.write(name, rows.row, self.region.left,
+                              pixels[:, :height, :width])
         self.done = rows.row + rows.valid.shape[0]
         needed = self.windows.first_reaching(self.done)
         while len(self._batches) > 1 and self._batches[1][0] <= needed:

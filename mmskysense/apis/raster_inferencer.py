@@ -21,7 +21,7 @@ from mmskysense.raster.inputs import (
 )
 from mmskysense.utils import check_file
 
-from .segmentor import default_window, input_contract
+from .segmentor import InputContract, default_window, input_contract
 
 
 class RasterInferencer:
@@ -65,7 +65,10 @@ class RasterInferencer:
         self.cfg = config
         self.device = device or get_device()
         self.amp = amp
-        self.contract = input_contract(config, sensor)
+        self.contract = self._contract(config, sensor)
+
+    def _contract(self, cfg: Config, sensor: str | None) -> InputContract:
+        return input_contract(cfg, sensor)
 
     @cached_property
     def _provenance(self) -> dict[str, str]:

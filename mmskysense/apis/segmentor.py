@@ -41,7 +41,8 @@ class InputContract:
     fill: tuple[float, ...] = ()
 
 
-def _test_pipeline(cfg: Config) -> Sequence[Any]:
+def test_pipeline(cfg: Config) -> Sequence[Any]:
+    """Steps that load an image for testing; empty where there are none."""
     dataset = cfg.get('test_dataloader', {}).get('dataset', {})
     while 'dataset' in dataset:
         dataset = dataset['dataset']
@@ -59,13 +60,13 @@ def input_contract(cfg: Config, sensor: str | None = None) -> InputContract:
         KeyError: Unknown sensor.
         ValueError: The config takes several sensors at once.
     """
-    pipeline = _test_pipeline(cfg)
+    pipeline = test_pipeline(cfg)
     loader = pipeline[0] if pipeline else {}
     kind = str(loader.get('type', 'LoadImageFromFile')).rpartition('.')[2]
     if kind == 'LoadMultiSensorTile':
         raise ValueError(
-            'the config takes several sensors at once, maps are made from '
-            'one raster so far; use a config with mmskysense.LoadGeoTIFF')
+            'the config takes several sensors at once: give each as '
+            'SENSOR=RASTER, or use a config with mmskysense.LoadGeoTIFF')
     preprocessor = cfg.model.get('data_preprocessor') or {}
     if sensor is None:
         sensor = loader.get('sensor') or preprocessor.get(
@@ -172,7 +173,7 @@ class WindowSegmentor:
             else default_palette(count)
 
     @torch.inference_mode()
-    def __call__(self, images: Sequence[np.ndarray],
+    def __call__(self, images: Sequence[Any],
                  valid: Sequence[np.ndarray]) -> np.ndarray:
         """Score windows of one size.
 

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+from mmskysense.raster.inputs import SeriesPicture
 
 from .segmentor import WindowSegmentor
 
@@ -42,12 +45,12 @@ class WindowScorer:
         """Channels of the scores."""
         return self.segmentor.num_channels + self.variance
 
-    def __call__(self, images: Sequence[np.ndarray],
+    def __call__(self, images: Sequence[Any],
                  valid: Sequence[np.ndarray]) -> np.ndarray:
         """Score windows of one size.
 
         Args:
-            images: N of float32 (C, H, W), see :class:`WindowSegmentor`.
+            images: N of what the segmentor takes.
             valid: N of bool (H, W).
 
         Returns:
@@ -69,5 +72,7 @@ class WindowScorer:
         return np.concatenate([scores, spread.clip(0, 1)], axis=1)
 
 
-def _turned(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+def _turned(x: Any, axes: tuple[int, ...]) -> Any:
+    if isinstance(x, SeriesPicture):
+        return x.flipped(axes)
     return np.ascontiguousarray(np.flip(x, axes)) if axes else x

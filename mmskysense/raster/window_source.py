@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,14 +21,25 @@ class SourceWindow:
 
     Args:
         place: Where it lies.
-        image: float32 (C, height, width) in file units, or None if nothing
-            in it was measured.
+        image: float32 (C, height, width) in file units, or a
+            :class:`SeriesPicture` of several sensors; None if nothing in it
+            was measured.
         valid: bool (height, width), True where measured.
     """
 
     place: GridWindow
-    image: np.ndarray | None
+    image: Any
     valid: np.ndarray
+
+
+class Windows(Protocol):
+    """Windows by number."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, index: int) -> SourceWindow:
+        """Read one."""
 
 
 class WindowSource:
@@ -69,7 +81,7 @@ class WindowSource:
         return (self[index] for index in range(len(self)))
 
 
-def read_ahead(source: Sequence[SourceWindow] | WindowSource,
+def read_ahead(source: Windows,
                start: int = 0,
                depth: int = 8,
                threads: int = 1) -> Iterator[SourceWindow]:

@@ -16,11 +16,13 @@ from .map_grid import (
 )
 from .open_input import open_input
 from .remote import gdal_path, limit_waiting
+from .series import SeriesPicture, SeriesReader, check_sensors
 
 __all__ = [
     'AreaOfInterest', 'AreaOnGrid', 'BandSource', 'DateRange', 'ImageReader',
     'InputImage', 'MapGrid', 'MapInputs', 'MosaicReader', 'PixelMask',
-    'by_day', 'gather_inputs', 'gdal_path', 'get_reader', 'grid_of',
+    'SeriesPicture', 'SeriesReader', 'by_day', 'check_sensors',
+    'gather_inputs', 'gdal_path', 'get_reader', 'grid_of',
     'grid_of_image', 'grid_of_images', 'limit_waiting', 'open_input',
     'overlaps', 'read_area', 'requested_grid', 'select_dates'
 ]
