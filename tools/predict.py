@@ -265,7 +265,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             require('js_lib_leaflet', 'the interactive page')
         window = window_of(args)
         kind = SeriesInferencer if several else MapInferencer
-        inferencer = kind(
+        inferencer: Any = kind(
             args.config, args.checkpoint, args.device, sensor, args.amp,
             args.cfg_options)
         inputs = inferencer.inputs(several or raster, **options)
