@@ -7,9 +7,11 @@ from .object_inferencer import ObjectInferencer, ObjectSummary
 from .raster_inferencer import RasterInferencer
 from .scene_inferencer import SceneInferencer
 from .series_inferencer import SeriesInferencer
+from .skysense_inferencer import SkySenseInferencer
 
 __all__ = [
     'EmbeddingInferencer', 'EmbeddingSummary', 'MapInferencer', 'MapSummary',
     'ObjectInferencer', 'ObjectSummary', 'RasterInferencer',
-    'SceneInferencer', 'SeriesInferencer'
+    'SceneInferencer', 'SeriesInferencer',
+    'SkySenseInferencer'
 ]

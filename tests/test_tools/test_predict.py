@@ -140,7 +140,7 @@ def test_the_picture_can_be_left_out(predict, model, scene, tmp_path):
     (dict(raster=['absent.tif']), r'absent\.tif.*no such file'),
     (dict(raster=['empty.tif']), r'empty\.tif.*0 bytes'),
     (dict(raster=['text.tif']), r'text\.tif.*GDAL'),
-    (dict(raster=['scene.tif', 's1_grd=other.tif']), 'config takes one sensor'),
+    (dict(raster=['scene.tif', 's1_grd=other.tif']), 'takes one sensor'),
     (dict(raster=['s9=scene.tif']), "unknown sensor 's9'"),
     (dict(raster=['s2_l2a=scene.tif']), 'normalises 3 channels'),
     (dict(out='absent/map.tif'), r'mkdir -p'),
