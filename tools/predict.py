@@ -109,47 +109,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--amp', action='store_true', help='run the network in bfloat16')
     parser.add_argument(
         '--sensor', help='entry of the sensor table (default: the config\'s)')
-    parser.add_argument(
-        '--bands',
-        help='names of all bands in file order, or the numbers of the '
-        'sensor\'s bands, with commas: B02,B03,B04 or 4,3,2')
-    parser.add_argument(
-        '--scale',
-        help='file values times this are in the sensor\'s unit; "decibel" '
-        'converts linear power')
-    parser.add_argument('--offset', type=float, help='added after --scale')
-    parser.add_argument(
-        '--nodata', type=float, help='file value that means no measurement')
     add_input_arguments(parser)
     parser.add_argument('--cfg-options', nargs='+', action=DictAction,
                         help='overrides of the config as key=value')
     return parser.parse_args(argv)
 
 
-def parse_bands(text: str | None) -> list[int] | list[str] | None:
-    """``'4,3,2'`` to numbers, ``'B04,B03'`` to names."""
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(',')]
-    if all(part.isdigit() for part in parts):
-        return [int(part) for part in parts]
-    return parts
-
-
 def batch_size(text: str) -> int | str:
     """``'auto'``, or a number."""
     return text if text == 'auto' else int(text)
-
-
-def parse_scale(text: str | None) -> float | str | None:
-    """``'decibel'``, or a number."""
-    if text is None or text == 'decibel':
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"--scale {text}: expected a number or 'decibel'"
-                         ) from None
 
 
 def closing_line(summary: MapSummary) -> str:
@@ -224,8 +192,7 @@ _TASKS = ('segmentation', *_OTHER_TASKS)
 def main(argv: Sequence[str] | None = None) -> None:
     """Predict."""
     args = parse_args(argv)
-    with plain_refusal('predict.py', ('bands', 'scale', 'offset', 'nodata',
-                                      'overlap', 'window', 'processes',
+    with plain_refusal('predict.py', ('overlap', 'window', 'processes',
                                       *INPUT_OPTIONS)):
         config = read_config(args.config, args.cfg_options)
         several = {}
@@ -240,12 +207,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         else:
             raster, sensor = split_raster(args.raster, args.sensor)
         check_output(args.out, [raster])
-        options = dict(
-            bands=parse_bands(args.bands),
-            scale=parse_scale(args.scale),
-            offset=args.offset,
-            nodata=args.nodata,
-            **input_arguments(args))
+        options = input_arguments(args)
         task = task_of(config)
         if task in _OTHER_TASKS:
             print(_OTHER_TASKS[task](args, raster, sensor, options))

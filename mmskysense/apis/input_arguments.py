@@ -10,10 +10,11 @@ from typing import Any
 
 from mmskysense.raster.inputs.remote import DEFAULT_TIMEOUT
 
-_NAMES = ('dates', 'mask_clouds', 'area', 'area_layer', 'like', 'crs',
-          'resolution', 'timeout')
+_NAMES = ('offset', 'nodata', 'dates', 'mask_clouds', 'area', 'area_layer',
+          'like', 'crs', 'resolution', 'timeout')
 #: Arguments of :func:`gather_inputs` that are options here, for messages.
-INPUT_OPTIONS = tuple(name for name in _NAMES if '_' not in name)
+INPUT_OPTIONS = ('bands', 'scale',
+                 *(name for name in _NAMES if '_' not in name))
 
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,17 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         'what is read', 'a raster, a folder of bands, a Sentinel-2 product '
         '(.SAFE), a STAC item, or an address: docs/user_guides/inputs.md')
+    group.add_argument(
+        '--bands',
+        help='names of all bands in file order, or the numbers of the '
+        'sensor\'s bands, with commas: B02,B03,B04 or 4,3,2')
+    group.add_argument(
+        '--scale',
+        help='file values times this are in the sensor\'s unit; "decibel" '
+        'converts linear power')
+    group.add_argument('--offset', type=float, help='added after --scale')
+    group.add_argument(
+        '--nodata', type=float, help='file value that means no measurement')
     group.add_argument(
         '--dates', metavar='FIRST/LAST',
         help='days of acquisition to keep, e.g. 2021-04-01/2021-09-30')
@@ -47,7 +59,8 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
 
 def input_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """Keyword arguments for :func:`gather_inputs` from parsed options."""
-    return {name: getattr(args, name) for name in _NAMES}
+    return dict({name: getattr(args, name) for name in _NAMES},
+                bands=parse_bands(args.bands), scale=parse_scale(args.scale))
 
 
 def split_rasters(arguments: Sequence[str]) -> dict[str, str]:
@@ -84,3 +97,24 @@ def split_raster(arguments: Sequence[str],
     if sensor not in (None, before):
         raise ValueError(f'--sensor {sensor} contradicts {arguments[0]}')
     return after, before
+
+
+def parse_bands(text: str | None) -> list[int] | list[str] | None:
+    """``'4,3,2'`` to numbers, ``'B04,B03'`` to names."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(',')]
+    if all(part.isdigit() for part in parts):
+        return [int(part) for part in parts]
+    return parts
+
+
+def parse_scale(text: str | None) -> float | str | None:
+    """``'decibel'``, or a number."""
+    if text is None or text == 'decibel':
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"--scale {text}: expected a number or 'decibel'"
+                         ) from None

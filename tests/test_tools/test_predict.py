@@ -13,6 +13,8 @@ import torch
 from PIL import Image
 from rasterio.transform import Affine
 
+from mmskysense.apis.input_arguments import parse_bands
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = '''
 default_scope = 'mmseg'
@@ -179,7 +181,7 @@ def test_bad_input_is_one_line(predict, model, scene, tmp_path, monkeypatch,
 @pytest.mark.parametrize('text,bands', [
     (None, None), ('4,3,2', [4, 3, 2]), ('B04, B03', ['B04', 'B03'])])
 def test_bands_are_numbers_or_names(predict, text, bands):
-    assert predict.parse_bands(text) == bands
+    assert parse_bands(text) == bands
 
 
 @pytest.mark.parametrize('arguments,sensor,expected', [
