@@ -39,8 +39,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         default='float32', help='of a map')
     parser.add_argument('--window', type=int, metavar='PIXELS',
                         help='side of a window, or of a tile')
-    parser.add_argument('--overlap', type=float, default=0.25,
-                        help='of the windows of a map (default: 0.25)')
+    parser.add_argument(
+        '--overlap', type=float, default=0.5,
+        help='share of a window of a map that its neighbour sees too '
+        '(default: 0.5)')
     parser.add_argument('--batch-size', type=int, default=4)
     parser.add_argument('--reading-threads', type=int, default=1, metavar='N')
     parser.add_argument('--device', help='cpu, cuda:0, ...')

@@ -112,7 +112,7 @@ class EmbeddingInferencer(RasterInferencer):
                      raster: str | os.PathLike | MapInputs,
                      out: str | os.PathLike,
                      window: int | None = None,
-                     overlap: float = 0.25,
+                     overlap: float = 0.5,
                      batch_size: int = 4,
                      components: int | None = 3,
                      dtype: str = 'float32',
@@ -128,7 +128,9 @@ class EmbeddingInferencer(RasterInferencer):
                 feature, the share that was measured, sensor and date.
             window: Side of a window, or of a tile, in pixels; a multiple of
                 the stride for maps. None takes the size of the config.
-            overlap: Of windows of a map.
+            overlap: Share of a window of a map that its neighbour sees too.
+                The encoder attends over a whole window, so features depend
+                on what else is in it: a large overlap hides the borders.
             batch_size: Windows at once.
             components: Principal components of a map; None writes all
                 features.
