@@ -66,7 +66,9 @@ class SkySenseV2Pretrainer(BaseModel):
         statistics: Detached tensors, see :meth:`QSACLHead.statistics`, and
             ``feature_spread`` (): standard deviation over the batch of the
             teacher's normalised fused features times sqrt(D); about 1 when
-            healthy and 0 when all tiles look the same.
+            healthy and 0 when all tiles look the same; and
+            ``feature_dimensions_SOURCE`` (): in how many directions pooled
+            features differ.
     """
 
     def __init__(self,
@@ -236,7 +238,8 @@ class SkySenseV2Pretrainer(BaseModel):
                  student: Mapping[str, EncodedViews],
                  teacher: Mapping[str, EncodedViews]) -> None:
         """Fill ``statistics``."""
-        self.statistics = dict(feature_spread=terms.feature_spread(teacher))
+        self.statistics = dict(feature_spread=terms.feature_spread(teacher),
+                               **terms.feature_dimensions(teacher))
         if queries is not None:
             self.statistics.update(self.student['qsacl_head'].statistics(
                 queries.teacher['global'], self.teacher_temperature,

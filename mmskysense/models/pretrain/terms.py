@@ -131,6 +131,31 @@ def koleo_term(student: Views) -> Tensor:
 
 
 @torch.no_grad()
+def feature_dimensions(teacher: Views) -> dict[str, Tensor]:
+    """In how many directions the features of each source differ.
+
+    The exponential of the entropy of the shares of variance, the effective
+    rank of Roy and Vetterli (EUSIPCO 2007) of variances. Features that tell
+    tiles apart by colour alone have 3, and a spread of 1 all the same.
+
+    Returns:
+        ``feature_dimensions_SOURCE`` -> scalar, 1 or more; at most the
+        number of views, and of channels.
+    """
+    found = {}
+    for source, pooled in teacher['global'].pooled.items():
+        seen = teacher['global'].seen[source].flatten()
+        unit = nn.functional.normalize(pooled.flatten(0, 1).float(), dim=-1)
+        weight = seen.float()[:, None]
+        mean = (unit * weight).sum(0) / weight.sum().clamp(min=1)
+        variance = torch.linalg.svdvals((unit - mean) * weight).square()
+        share = variance / variance.sum().clamp(min=1e-12)
+        entropy = -torch.xlogy(share, share).sum()
+        found[f'feature_dimensions_{source}'] = entropy.exp()
+    return found
+
+
+@torch.no_grad()
 def feature_spread(teacher: Views) -> Tensor:
     """Deviation over tiles of unit fused features, times sqrt(D)."""
     features = teacher['global'].pooled[FUSED]

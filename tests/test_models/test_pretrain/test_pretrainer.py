@@ -268,11 +268,34 @@ def test_statistics_only_when_asked(parts):
     model(inputs, mode='loss')
     assert set(model.statistics) == {
         'usage_entropy', 'assignment_entropy', 'attention_overlap',
-        'feature_spread'
+        'feature_spread',
+        *(f'feature_dimensions_{s}' for s in ('fused', *SENSORS))
     }
     assert model.statistics['usage_entropy'].shape == (4, )
     for value in model.statistics.values():
         assert not value.requires_grad and torch.isfinite(value).all()
+
+
+def test_dimensions_are_those_in_which_features_differ():
+    from types import SimpleNamespace
+
+    from mmskysense.models.pretrain.terms import feature_dimensions
+    torch.manual_seed(0)
+    directions = torch.linalg.qr(torch.randn(16, 16))[0]
+    for count in (1, 3, 8):
+        # Equal variance along so many directions, around a common mean.
+        signs = (torch.arange(256)[:, None] >> torch.arange(count)) % 2
+        features = 2.0 * directions[:, 15] + 0.01 * (
+            2.0 * signs - 1) @ directions[:, :count].T
+        seen = torch.ones(2, 129, dtype=torch.bool)
+        seen[:, 128] = False  # nothing measured: does not count
+        pooled = torch.cat((features.view(2, 128, 16),
+                            torch.randn(2, 1, 16)), 1)
+        views = SimpleNamespace(pooled=dict(fused=pooled),
+                                seen=dict(fused=seen))
+        found = feature_dimensions({'global': views})
+        assert float(found['feature_dimensions_fused']) == pytest.approx(
+            count, rel=1e-2)
 
 
 def test_refusals(parts):
