@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import rasterio
 import rasterio.shutil
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
@@ -113,6 +115,8 @@ class GeoTIFFWriter:
         self.overview_resampling = overview_resampling
         self._folder: tempfile.TemporaryDirectory | None = None
         self._dataset: Any = None
+        # First row, number of rows and checksum of what was written.
+        self._written: list[tuple[int, int, int]] = []
 
     def __enter__(self: _Writer) -> _Writer:
         check_output(self.path)
@@ -174,6 +178,7 @@ class GeoTIFFWriter:
         with self._one_line():
             self._dataset.write(
                 rows, window=Window(0, row, self.width, rows.shape[1]))
+        self._written.append((row, rows.shape[1], _checksum(rows)))
 
     def __exit__(self, kind: type[BaseException] | None,
                  error: BaseException | None,
@@ -198,7 +203,24 @@ class GeoTIFFWriter:
             overviews='IGNORE_EXISTING',
             overview_resampling=self.overview_resampling,
             bigtiff='IF_SAFER')
+        self._verify(self._part('cog.tif'))
         os.replace(self._part('cog.tif'), self.path)
+
+    def _verify(self, path: str) -> None:
+        """Read everything back: GDAL is silent about some failed writes."""
+        with rasterio.open(path) as dataset:
+            levels = len(dataset.overviews(1))
+            for row, count, checksum in self._written:
+                rows = dataset.read(window=Window(0, row, self.width, count))
+                if _checksum(rows) != checksum:
+                    raise OSError(f'rows {row} to {row + count - 1} read back '
+                                  'differ from those written')
+        for level in range(levels):
+            with rasterio.open(path, overview_level=level) as dataset:
+                for row in range(0, dataset.height, BLOCK):
+                    dataset.read(window=Window(
+                        0, row, dataset.width,
+                        min(BLOCK, dataset.height - row)))
 
     def _part(self, name: str) -> str:
         assert self._folder is not None
@@ -218,10 +240,15 @@ class GeoTIFFWriter:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore', NotGeoreferencedWarning)
                 yield
-        except (RasterioError, OSError) as error:
+        except (RasterioError, OSError, CPLE_BaseError, SystemError) as error:
+            # The last two escape from rasterio when GDAL fails on closing.
             cause = ' '.join(str(error.__cause__ or error).split())
             raise OSError(f'{self.path}: cannot be written ({cause[:160]}); '
                           'check free space and permissions') from error
+
+
+def _checksum(rows: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(rows))
 
 
 class MapWriter(GeoTIFFWriter):

@@ -1,5 +1,6 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -184,3 +185,26 @@ def test_a_map_is_cloud_optimised_in_the_eyes_of_its_validator(tmp_path):
     valid, errors, _ = rio_cogeo.cog_validate(tmp_path / 'map.tif',
                                               strict=True)
     assert valid and not errors
+
+
+@pytest.mark.parametrize('room', [
+    0, 1000, 300_000, 420_000, 450_000, 480_000, 520_000])
+def test_a_disk_that_fills_up_leaves_what_was_there(tmp_path, room):
+    # The limits end the file in its header, its tiles, its directory, on
+    # closing and in the copy; GDAL says nothing of the last one.
+    noise = np.random.default_rng(0).integers(
+        0, 255, (1, 700, 600), dtype=np.uint8)
+    path = tmp_path / 'soft.tif'
+    path.write_bytes(b'earlier')
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(OSError, match=r'soft\.tif: cannot be written .*'
+                           'check free space'), \
+                ProbabilityWriter(path, 700, 600, ['a']) as writer:
+            for row in range(0, 700, 100):
+                writer.write(row, noise[:, row:row + 100])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert os.listdir(tmp_path) == ['soft.tif']
+    assert path.read_bytes() == b'earlier'
