@@ -90,6 +90,14 @@ ROWS = (
         {'neck.in_channels': _ALL}),
     Row('mmdet', 'deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',
         (1, 2, 3), {'neck.in_channels': (1, 2, 3)}),
+    Row('mmrotate', 'oriented_rcnn/oriented-rcnn-le90_r50_fpn_1x_dota.py',
+        _ALL, {'neck.in_channels': _ALL}),
+    Row('mmrotate', 'rotated_retinanet/'
+        'rotated-retinanet-rbox-le90_r50_fpn_1x_dota.py', _ALL,
+        {'neck.in_channels': _ALL}),
+    Row('mmrotate', 'rotated_faster_rcnn/'
+        'rotated-faster-rcnn-le90_r50_fpn_1x_dota.py', _ALL,
+        {'neck.in_channels': _ALL}),
     Row('mmpretrain', 'swin_transformer_v2/'
         'swinv2-tiny-w8_16xb64_in1k-256px.py', _LAST,
         {'head.in_channels': 3}),

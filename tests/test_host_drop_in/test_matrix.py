@@ -36,7 +36,9 @@ def changed(row: Row) -> Config:
 
 def samples_of(host: str, cfg: Config, number: int = 2) -> list:
     """Data samples with a truth, as the host's pipelines pack them."""
-    structures = importlib.import_module(f'{host}.structures')
+    # mmrotate's samples are mmdet's, with turned boxes.
+    package = 'mmdet' if host == 'mmrotate' else host
+    structures = importlib.import_module(f'{package}.structures')
     info = dict(img_shape=(SIZE, SIZE), ori_shape=(SIZE, SIZE),
                 pad_shape=(SIZE, SIZE), batch_input_shape=(SIZE, SIZE),
                 scale_factor=(1.0, 1.0), img_id=0)
@@ -53,6 +55,13 @@ def samples_of(host: str, cfg: Config, number: int = 2) -> list:
                 labels=torch.tensor([0, 3]),
                 masks=structures.mask.BitmapMasks(
                     np.ones((2, SIZE, SIZE), np.uint8), SIZE, SIZE))
+        elif host == 'mmrotate':
+            from mmrotate.structures.bbox import RotatedBoxes
+            sample = structures.DetDataSample(metainfo=info)
+            sample.gt_instances = InstanceData(
+                bboxes=RotatedBoxes(torch.tensor(
+                    [[24.0, 24, 30, 16, 0.3], [40, 44, 36, 20, -0.6]])),
+                labels=torch.tensor([0, 3]))
         else:
             sample = structures.DataSample(metainfo=info).set_gt_label(n)
             sample.set_gt_score(torch.eye(cfg.model.head.num_classes)[n])
@@ -63,7 +72,7 @@ def samples_of(host: str, cfg: Config, number: int = 2) -> list:
 @pytest.mark.parametrize('row', ROWS, ids=lambda row: row.name)
 def test_a_stock_config_steps_and_predicts(row):
     registry = pytest.importorskip(f'{row.host}.registry')
-    if row.host == 'mmdet':
+    if row.host in ('mmdet', 'mmrotate'):
         pytest.importorskip('mmcv._ext')
     importlib.import_module(f'{row.host}.utils').register_all_modules(
         init_default_scope=False)
@@ -90,7 +99,7 @@ def test_a_stock_config_steps_and_predicts(row):
     with torch.no_grad():
         predicted = model(images, samples_of(row.host, cfg), mode='predict')
     field = dict(mmseg='pred_sem_seg', mmdet='pred_instances',
-                 mmpretrain='pred_score')[row.host]
+                 mmrotate='pred_instances', mmpretrain='pred_score')[row.host]
     assert len(predicted) == 2 and all(field in one for one in predicted)
 
 
@@ -99,9 +108,9 @@ def test_the_page_has_the_table():
     assert table() in page.read_text()
 
 
-@pytest.mark.parametrize('host', ['mmseg', 'mmdet', 'mmpretrain'])
+@pytest.mark.parametrize('host', ['mmseg', 'mmdet', 'mmrotate', 'mmpretrain'])
 def test_there_are_enough(host):
-    least = dict(mmseg=6, mmdet=6, mmpretrain=3)[host]
+    least = dict(mmseg=6, mmdet=6, mmrotate=3, mmpretrain=3)[host]
     assert sum(row.host == host for row in ROWS) >= least
 
 
