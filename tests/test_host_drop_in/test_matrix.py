@@ -135,6 +135,31 @@ def test_the_reverse_our_preprocessor_with_a_stock_backbone():
     assert torch.isfinite(loss)
 
 
+ORIENTED = [row for row in ROWS if row.host == 'mmrotate'][:2]
+
+
+@pytest.mark.parametrize('row', ORIENTED, ids=lambda row: row.name)
+def test_turned_boxes_come_through_our_preprocessor(row):
+    registry = pytest.importorskip('mmrotate.registry')
+    pytest.importorskip('mmcv._ext')
+    importlib.import_module('mmrotate.utils').register_all_modules(
+        init_default_scope=False)
+    cfg = changed(row)
+    cfg.model.backbone.update(sensors=('s2_l2a', ), sensor='s2_l2a')
+    cfg.model.data_preprocessor = dict(
+        type='mmskysense.MultiSensorDataPreprocessor', sensor='s2_l2a')
+    init_default_scope('mmrotate')
+    torch.manual_seed(0)
+    model = registry.MODELS.build(cfg.model)
+    samples = samples_of('mmrotate', cfg)
+    data = model.data_preprocessor(dict(
+        inputs=[torch.rand(10, SIZE, SIZE) * 3000 for _ in samples],
+        data_samples=samples), True)
+    loss, _ = model.parse_losses(model(**data, mode='loss'))
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
 def test_the_reverse_our_neck_with_stock_maps_and_head():
     registry = pytest.importorskip('mmseg.registry')
     from mmskysense.models.necks import MultiSensorFusionNeck

@@ -59,9 +59,17 @@ def _is_detection(sample: Any) -> bool:
 
 
 def _to_plain_boxes(sample: Any) -> None:
-    """mmdet's box objects to tensors, as its own preprocessor does."""
-    from mmdet.models.utils.misc import samplelist_boxtype2tensor
-    samplelist_boxtype2tensor([sample])
+    """mmdet's upright boxes to tensors, as its own preprocessor does.
+
+    mmrotate's turned boxes stay objects (its configs set
+    ``boxtype2tensor=False``): its box coders call their methods.
+    """
+    from mmdet.structures.bbox import HorizontalBoxes
+    for key in ('gt_instances', 'pred_instances', 'ignored_instances'):
+        instances = sample.get(key)
+        boxes = None if instances is None else instances.get('bboxes')
+        if isinstance(boxes, HorizontalBoxes):
+            instances.bboxes = boxes.tensor
 
 
 def _pad_masks(sample: Any, target: tuple[int, ...]) -> None:
