@@ -159,19 +159,21 @@ def views_on_meta(cfg: Config) -> tuple[dict[str, ViewBatch], list[str]]:
         dict(global=..., local=...), and what the config does not say.
 
     Raises:
-        ValueError: The pipeline has no ``MultiCropViews``.
+        ValueError: Neither the pipeline has ``MultiCropViews``, nor the data
+            preprocessor ``views``.
     """
     loader = cfg.get('train_dataloader', {})
     steps = {
         str(step['type']).split('.')[-1]: step
         for step in loader.get('dataset', {}).get('pipeline', ())
     }
-    if 'MultiCropViews' not in steps:
+    batched = cfg.get('data_preprocessor', {}).get('views')
+    crop = batched or steps.get('MultiCropViews')
+    if crop is None:
         raise ValueError(
             f'{cfg.filename}: expected MultiCropViews in train_dataloader.'
             f'dataset.pipeline, found {list(steps) or "none"}; without it '
             'nobody knows how large the views are')
-    crop = steps['MultiCropViews']
     dates, assumed = {}, []
     for sensor in crop['sizes']:
         count = _num_dates(sensor, crop, steps.get('LoadMultiSensorTile', {}))

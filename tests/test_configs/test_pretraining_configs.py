@@ -105,7 +105,13 @@ def test_sensors_and_channels_agree_everywhere(name):
     assert dataset.pipeline == cfg.train_pipeline
     assert tuple(step(dataset.pipeline,
                       'LoadMultiSensorTile').sensors) == sensors
-    assert set(step(dataset.pipeline, 'MultiCropViews').sizes) == set(sensors)
+    assert set(views(cfg).sizes) == set(sensors)
+
+
+def views(cfg):
+    """What cuts the views: a step of the pipeline, or a batch at once."""
+    return step(cfg.train_pipeline, 'MultiCropViews') or \
+        cfg.data_preprocessor.views
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -113,7 +119,7 @@ def test_labels_are_loaded_where_text_needs_them_and_only_there(name):
     cfg = read(name)
     dataset = cfg.train_dataloader.dataset
     labels = step(dataset.pipeline, 'LoadTileLabels')
-    crop = step(dataset.pipeline, 'MultiCropViews')
+    crop = views(cfg)
     if 'text_head' in cfg.model:
         assert dataset.label_key == 'osm' and crop.label_sizes
         assert labels.num_classes == cfg.model.text_head.num_classes

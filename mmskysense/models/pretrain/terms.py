@@ -148,7 +148,9 @@ def feature_dimensions(teacher: Views) -> dict[str, Tensor]:
         unit = nn.functional.normalize(pooled.flatten(0, 1).float(), dim=-1)
         weight = seen.float()[:, None]
         mean = (unit * weight).sum(0) / weight.sum().clamp(min=1)
-        variance = torch.linalg.svdvals((unit - mean) * weight).square()
+        # A run that blows up is told of by its loss, not by this.
+        centred = ((unit - mean) * weight).nan_to_num()
+        variance = torch.linalg.svdvals(centred).square()
         share = variance / variance.sum().clamp(min=1e-12)
         entropy = -torch.xlogy(share, share).sum()
         found[f'feature_dimensions_{source}'] = entropy.exp()
