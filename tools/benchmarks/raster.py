@@ -220,7 +220,7 @@ def main() -> None:
                   args.max_memory)
         return
     with tempfile.TemporaryDirectory() as name:
-        report = dict(machine=machine('cpu'))
+        report: dict[str, Any] = dict(machine=machine('cpu'))
         if args.rounds:
             report['speed'] = time_speed(Path(name), args)
         if args.sides:

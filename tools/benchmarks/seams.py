@@ -92,7 +92,7 @@ def main() -> None:
               flush=True)
         report.append(row)
     if args.json:
-        write_json(args.json, report)
+        write_json(args.json, dict(rows=report))
 
 
 if __name__ == '__main__':
