@@ -25,12 +25,20 @@ def fixed_seeds():
 
 @pytest.fixture(autouse=True)
 def fresh_default_scope():
-    """Forget mmengine's scopes, loggers and the like after each test."""
+    """Forget mmengine's scopes and visualizers after each test.
+
+    A visualizer of the same name would write into an earlier run's folder.
+    """
     from mmengine.registry import DefaultScope
+    from mmengine.visualization import Visualizer
     before = DefaultScope._instance_dict.copy()
     yield
     DefaultScope._instance_dict.clear()
     DefaultScope._instance_dict.update(before)
+    kinds = [Visualizer]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        kind._instance_dict.clear()
 
 
 @pytest.fixture(scope='session')
