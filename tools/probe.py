@@ -205,10 +205,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.json:
             write_record(args.json, result)
     low, high = result['ci95']
+    directions = f' in {result["effective_rank"]:.1f} directions' \
+        if 'effective_rank' in result else ''
     print(f'{args.method} top-1 {100 * result["top1"]:.1f} % (95 %: '
           f'{100 * low:.1f} to {100 * high:.1f}), {result["n_train"]} '
           f'training and {result["n_test"]} test images, '
-          f'{result["feature_dims"]} features, {result["seconds"]:.1f} s')
+          f'{result["feature_dims"]} features{directions}, '
+          f'{result["seconds"]:.1f} s')
     if 'miou' in result:
         low, high = result['miou_ci95']
         print(f'mIoU {100 * result["miou"]:.1f} % (95 %: {100 * low:.1f} to '

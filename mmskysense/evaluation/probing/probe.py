@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mmskysense.models.data_preprocessors import MultiSensorDataPreprocessor
+from mmskysense.models.pretrain.effective_rank import effective_rank
 
 from .confidence import bootstrap_interval
 from .extraction import extract_features
@@ -121,7 +122,8 @@ def probe_images(make_encoder: EncoderMaker,
     Returns:
         For JSON: ``top1`` (0 to 1, mean over seeds), ``ci95`` ([low, high],
         bootstrap over test images), ``n_train``, ``n_test``, ``classes``,
-        ``feature_dims``, ``per_seed`` (with what each probe chose),
+        ``feature_dims``, ``effective_rank`` (see there; of the last
+        seed's test features), ``per_seed`` (with what each probe chose),
         ``std_over_seeds`` (with more than one), ``each`` (a list, of single
         stages or blocks), ``seconds``.
 
@@ -169,6 +171,8 @@ def probe_images(make_encoder: EncoderMaker,
         classes=list(test.classes), method=options.method,
         fraction=options.fraction, image_size=options.image_size,
         feature_dims=sum(f.shape[1] for f in features['test'].values()),
+        effective_rank=round(float(effective_rank(_joined(
+            features['test'], list(features['test'])))), 2),
         precision='bfloat16' if options.bfloat16 else 'float32',
         per_seed=per_seed)
     if len(per_seed) > 1:

@@ -7,6 +7,7 @@ from .class_names import (
     read_class_table,
     write_class_table,
 )
+from .effective_rank import effective_rank
 from .image_contrast import ImageContrast
 from .image_text_alignment import ImageTextAlignment
 from .koleo import koleo_loss
@@ -22,7 +23,7 @@ from .sinkhorn import sinkhorn_knopp
 __all__ = [
     'ClassTable', 'ImageContrast', 'ImageTextAlignment', 'ObjectContrast',
     'PixelContrast', 'ProjectionHead', 'QSACLHead', 'QueryDecoder',
-    'SkySenseV2Pretrainer', 'koleo_loss', 'one_hot_table',
+    'SkySenseV2Pretrainer', 'effective_rank', 'koleo_loss', 'one_hot_table',
     'read_class_table', 'self_distillation', 'sinkhorn_knopp',
     'write_class_table'
 ]

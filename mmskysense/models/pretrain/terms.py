@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmskysense.structures import ViewBatch
 
+from .effective_rank import effective_rank
 from .encoded_views import EncodedViews
 from .koleo import koleo_loss
 from .shared_places import SharedPlaces, partners, shared_places
@@ -134,27 +135,19 @@ def koleo_term(student: Views) -> Tensor:
 def feature_dimensions(teacher: Views) -> dict[str, Tensor]:
     """In how many directions the features of each source differ.
 
-    The exponential of the entropy of the shares of variance, the effective
-    rank of Roy and Vetterli (EUSIPCO 2007) of variances. Features that tell
-    tiles apart by colour alone have 3, and a spread of 1 all the same.
+    See :func:`effective_rank`. A spread of 1 does not tell: features that
+    differ by colour alone have it too.
 
     Returns:
         ``feature_dimensions_SOURCE`` -> scalar, 1 or more; at most the
         number of views, and of channels.
     """
-    found = {}
-    for source, pooled in teacher['global'].pooled.items():
-        seen = teacher['global'].seen[source].flatten()
-        unit = nn.functional.normalize(pooled.flatten(0, 1).float(), dim=-1)
-        weight = seen.float()[:, None]
-        mean = (unit * weight).sum(0) / weight.sum().clamp(min=1)
-        # A run that blows up is told of by its loss, not by this.
-        centred = ((unit - mean) * weight).nan_to_num()
-        variance = torch.linalg.svdvals(centred).square()
-        share = variance / variance.sum().clamp(min=1e-12)
-        entropy = -torch.xlogy(share, share).sum()
-        found[f'feature_dimensions_{source}'] = entropy.exp()
-    return found
+    views = teacher['global']
+    return {
+        f'feature_dimensions_{source}': effective_rank(
+            pooled.flatten(0, 1), views.seen[source].flatten())
+        for source, pooled in views.pooled.items()
+    }
 
 
 @torch.no_grad()
