@@ -203,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                                  'sensors; give each as SENSOR=RASTER')
             refuse(args, 'several sensors', 'bands', 'scale', 'offset',
                    'nodata')
-            raster, sensor = next(iter(several.values())), args.sensor
+            raster, sensor = next(iter(several.values()))[0], args.sensor
         else:
             raster, sensor = split_raster(args.raster, args.sensor)
         check_output(args.out, [raster])

@@ -63,13 +63,15 @@ def input_arguments(args: argparse.Namespace) -> dict[str, Any]:
                 bands=parse_bands(args.bands), scale=parse_scale(args.scale))
 
 
-def split_rasters(arguments: Sequence[str]) -> dict[str, str]:
+def split_rasters(arguments: Sequence[str]) -> dict[str, list[str]]:
     """Several ``SENSOR=RASTER`` to a dict; empty for one plain raster.
 
+    A sensor that is given more than once has a series, in order of time.
+
     Raises:
-        ValueError: One of several is not of that form, or a sensor twice.
+        ValueError: One of several is not of that form.
     """
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for argument in arguments:
         sensor, equals, raster = argument.partition('=')
         if not equals or not sensor.isidentifier() or Path(argument).exists():
@@ -77,10 +79,7 @@ def split_rasters(arguments: Sequence[str]) -> dict[str, str]:
                 return {}
             raise ValueError(f'{argument}: expected SENSOR=RASTER, since '
                              f'{len(arguments)} rasters are given')
-        if sensor in found:
-            raise ValueError(f'{argument}: {sensor} is given twice; one '
-                             'folder, catalogue or file holds all its dates')
-        found[sensor] = raster
+        found.setdefault(sensor, []).append(raster)
     return found
 
 

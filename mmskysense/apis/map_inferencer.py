@@ -184,6 +184,8 @@ class MapInferencer(RasterInferencer):
         if variance and not flips:
             raise ValueError("measure='variance' is that over flipped views: "
                              "set flips=True, or take 'entropy'")
+        if not isinstance(raster, str | os.PathLike | MapInputs):
+            raster, options = self.inputs(raster, **options), {}
         outputs.check([raster] if not isinstance(raster, MapInputs) else [
             band.path for images in raster.images.values()
             for image in images for band in image.bands])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -58,12 +59,14 @@ class SeriesInferencer(MapInferencer):
                                self.amp)
 
     def inputs(self,  # type: ignore[override]
-               raster: Mapping[str, str | os.PathLike],
+               raster: Mapping[str, Any],
                **options: Any) -> MapInputs:
         """Open whatever people have of each sensor.
 
         Args:
-            raster: Sensor -> file, folder, product, catalogue or address.
+            raster: Sensor -> file, folder, product, catalogue or address,
+                or a list of them in order of time, such as the two images
+                of a change detector.
             **options: Of :func:`gather_inputs`.
 
         Raises:
@@ -75,9 +78,24 @@ class SeriesInferencer(MapInferencer):
         known: dict[str | None, dict[str, Any]] = {
             sensor: dict(self.reader_options[sensor])
                  for sensor in raster if sensor in self.reader_options}
+        series = {
+            sensor: [os.fspath(path) for path in (
+                [paths] if isinstance(paths, str | os.PathLike) else paths)]
+            for sensor, paths in raster.items()
+        }
+        if not all(series.values()):
+            raise ValueError(f'raster={raster}: expected at least one raster '
+                             'of each sensor')
         inputs = gather_inputs(
-            {sensor: os.fspath(path) for sensor, path in raster.items()},
+            {sensor: paths[0] for sensor, paths in series.items()},
             options=known, **given)
+        images = {sensor: list(found)
+                  for sensor, found in inputs.images.items()}
+        for sensor, paths in series.items():
+            for path in paths[1:]:
+                more = gather_inputs({sensor: path}, options=known, **given)
+                images[sensor] += more.images[sensor]
+        inputs = replace(inputs, images=images)
         check_sensors(inputs, self.sensors)
         return inputs
 
