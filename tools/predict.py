@@ -94,9 +94,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--reading-threads', type=int, default=1, metavar='N',
         help='that read ahead; several for rasters on a server')
     parser.add_argument(
-        '--max-memory', type=float, default=1.0, metavar='GIB',
+        '--max-memory', type=float, default=0.25, metavar='GIB',
         help='for blending, in each process: wider rasters are made in '
-        'strips (default: 1)')
+        'strips (default: 0.25)')
     parser.add_argument(
         '--min-score', type=float, default=0.3,
         help='objects below this are left out (default: 0.3)')

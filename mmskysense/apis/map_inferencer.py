@@ -121,7 +121,7 @@ class MapInferencer(RasterInferencer):
                        resume: bool = False,
                        processes: int = 1,
                        reading_threads: int = 1,
-                       max_memory: int = 1 << 30,
+                       max_memory: int = 1 << 28,
                        progress: bool = False,
                        **options: Any) -> MapSummary:
         """Write the map of a raster.

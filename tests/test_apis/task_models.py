@@ -58,3 +58,34 @@ def write_model(folder, text, classes):
                     meta=dict(dataset_meta=dict(classes=classes))),
                folder / 'model.pth')
     return folder / 'model.py', folder / 'model.pth'
+
+
+ORIENTED = f'''
+default_scope = 'mmrotate'
+custom_imports = dict(imports=['mmskysense'], allow_failed_imports=False)
+crop_size = (64, 64)
+angle_version = 'le90'
+model = dict(
+    type='mmdet.RetinaNet', data_preprocessor={PREPROCESSOR},
+    backbone={BACKBONE % '(1, 2, 3)'},
+    neck=dict(type='mmdet.FPN', in_channels=[16, 32, 64], out_channels=8,
+              num_outs=3),
+    bbox_head=dict(
+        type='mmdet.RetinaHead', num_classes=2, in_channels=8,
+        stacked_convs=1, feat_channels=8,
+        anchor_generator=dict(
+            type='FakeRotatedAnchorGenerator', angle_version=angle_version,
+            octave_base_scale=4, scales_per_octave=1, ratios=[1.0],
+            strides=[8, 16, 32]),
+        bbox_coder=dict(
+            type='DeltaXYWHTRBBoxCoder', angle_version=angle_version,
+            norm_factor=None, edge_swap=True, proj_xy=True,
+            target_means=(0., 0., 0., 0., 0.),
+            target_stds=(1., 1., 1., 1., 1.)),
+        loss_cls=dict(type='mmdet.FocalLoss', use_sigmoid=True),
+        loss_bbox=dict(type='mmdet.L1Loss')),
+    test_cfg=dict(nms_pre=50, min_bbox_size=0, score_thr=0.0,
+                  nms=dict(type='nms_rotated', iou_threshold=0.1),
+                  max_per_img=20))
+test_pipeline = [dict(type='mmskysense.LoadGeoTIFF', sensor='hr_rgb')]
+'''

@@ -20,7 +20,7 @@ from mmskysense.apis import (
 from mmskysense.apis.host_model import task_of
 
 sys.path.insert(0, str(Path(__file__).parent))
-from task_models import OBJECTS, SCENES, write_model
+from task_models import OBJECTS, ORIENTED, SCENES, write_model
 
 
 def test_scenes_are_one_pixel_a_tile(make_scene, tmp_path):
@@ -76,6 +76,26 @@ def test_objects_of_a_raster_are_those_of_its_windows(make_scene, tmp_path):
     assert centres.x.between(left - 20, right + 20).all()
     assert centres.y.between(bottom - 20, top + 20).all()
     assert (frame.score.diff().dropna() <= 1e-6).all()
+
+
+def test_oriented_objects_are_turned_polygons(make_scene, tmp_path):
+    geopandas = pytest.importorskip('geopandas')
+    pytest.importorskip('mmcv._ext')
+    pytest.importorskip('mmrotate')
+    paths = write_model(tmp_path, ORIENTED, ['boat', 'car'])
+    make_scene(tmp_path / 'scene.tif', 100, 130, nodata=False)
+    inferencer = ObjectInferencer(*paths, device='cpu')
+    summary = inferencer.predict_raster(
+        tmp_path / 'scene.tif', tmp_path / 'objects.gpkg', min_score=0.0,
+        batch_size=2)
+    frame = geopandas.read_file(tmp_path / 'objects.gpkg')
+    assert len(frame) == sum(summary.counts.values()) > 0
+    assert (frame.angle != 0).any()
+    turned = frame[frame.angle.abs() > 0.1].geometry.iloc[0]
+    # A turned box is smaller than the upright one around it.
+    assert turned.area < turned.envelope.area
+    assert turned.minimum_rotated_rectangle.area == pytest.approx(
+        turned.area, rel=1e-3)
 
 
 def test_features_of_a_map_are_those_of_the_encoder(make_scene, tmp_path):
