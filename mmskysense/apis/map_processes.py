@@ -104,12 +104,10 @@ def _work(inferencer: MapInferencer, job: MapJob, regions: Sequence[Region],
             for region in regions)
         messages.put(('done', skipped))
     except BaseException as error:  # told to the parent, then over
-        # Only what can be pickled for sure; the type is what tools look at.
-        kind = type(error) if isinstance(error, ValueError | OSError) \
-            else RuntimeError
-        text = str(error) or type(error).__name__
-        messages.put(('error', OSError(text) if kind not in
-                      (ValueError, RuntimeError) else kind(text)))
+        # A type that pickles for sure and that tools know as bad input.
+        kind = next((kind for kind in (ValueError, OSError)
+                     if isinstance(error, kind)), RuntimeError)
+        messages.put(('error', kind(str(error) or type(error).__name__)))
         messages.close()
         messages.join_thread()
         os._exit(0)
