@@ -2,10 +2,12 @@
 """Datasets and their transforms."""
 
 from .air_polsar_seg import AIRPolSARSegDataset
+from .big_earth_net import BigEarthNetDataset
 from .collate import collate_views
 from .dynamicearthnet import DynamicEarthNetDataset
 from .dynamicearthnet_change import DynamicEarthNetChangeDataset
 from .five_billion_pixels import FiveBillionPixelsDataset
+from .multi_sensor_classification import MultiSensorClsDataset
 from .multi_sensor_segmentation import MultiSensorSegDataset
 from .multi_sensor_tiles import MultiSensorTileDataset
 from .pastis import PASTISDataset
@@ -15,9 +17,11 @@ from .tiled_segmentation import TiledSegDataset
 from .transforms import *  # noqa: F403
 
 __all__ = [
-    'AIRPolSARSegDataset', 'DynamicEarthNetChangeDataset',
+    'AIRPolSARSegDataset', 'BigEarthNetDataset',
+    'DynamicEarthNetChangeDataset',
     'DynamicEarthNetDataset',
-    'FiveBillionPixelsDataset', 'MultiSensorSegDataset',
+    'FiveBillionPixelsDataset', 'MultiSensorClsDataset',
+    'MultiSensorSegDataset',
     'MultiSensorTileDataset', 'PASTISDataset', 'SPARCSDataset',
     'SceneDataset', 'TiledSegDataset', 'collate_views'
 ]

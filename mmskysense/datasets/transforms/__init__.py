@@ -3,6 +3,7 @@
 
 from .batched_jitter import BatchedRadiometricJitter
 from .batched_views import BatchedMultiCropViews
+from .format_classification import PackMultiSensorClsInputs
 from .formatting import PackMultiSensorSegInputs, PackPretrainInputs
 from .load_annotations import IgnoreInvalidPixels, LoadGeoTIFFAnnotations
 from .load_change_annotations import LoadChangeAnnotations
@@ -10,6 +11,7 @@ from .load_multi_sensor import LoadMultiSensorTile
 from .load_tile_labels import LoadTileLabels
 from .loading import LoadGeoTIFF
 from .multi_crop_views import MultiCropViews
+from .multi_sensor_flip import MultiSensorFlip
 from .multi_sensor_geometry import MultiSensorRandomCrop, MultiSensorRandomFlip
 from .radiometric_jitter import RadiometricJitter
 
@@ -17,6 +19,7 @@ __all__ = [
     'BatchedMultiCropViews', 'BatchedRadiometricJitter',
     'IgnoreInvalidPixels', 'LoadChangeAnnotations', 'LoadGeoTIFF',
     'LoadGeoTIFFAnnotations', 'LoadMultiSensorTile', 'LoadTileLabels',
-    'MultiCropViews', 'MultiSensorRandomCrop', 'MultiSensorRandomFlip',
+    'MultiCropViews', 'MultiSensorFlip', 'MultiSensorRandomCrop', 'MultiSensorRandomFlip',
+    'PackMultiSensorClsInputs',
     'PackMultiSensorSegInputs', 'PackPretrainInputs', 'RadiometricJitter'
 ]

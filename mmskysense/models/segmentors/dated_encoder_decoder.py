@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from mmskysense.registry import MODELS
+
+from ..dated_features import fused_maps, present_sensors
 
 
 @MODELS.register_module()
@@ -42,20 +43,11 @@ class DatedEncoderDecoder(EncoderDecoder):
         """
         if not isinstance(inputs, Mapping):
             return super().extract_feat(inputs)
-        inputs = {
-            sensor: images
-            for sensor, images in inputs.items() if images.numel()
-        }
-        if not inputs:
-            raise ValueError('DatedEncoderDecoder: expected images of at '
-                             'least one sensor, found none in the batch')
+        inputs = present_sensors(inputs, 'DatedEncoderDecoder')
         maps = self.backbone(inputs)
         if not self.with_neck:
             return maps
-        return self.neck(
-            maps,
-            dates=_stacked(metas, 'dates', inputs),
-            valid_dates=_stacked(metas, 'valid_dates', inputs))
+        return fused_maps(self.neck, maps, inputs, metas)
 
     def loss(self, inputs: Mapping[str, Tensor],
              data_samples: list) -> dict[str, Tensor]:
@@ -85,15 +77,3 @@ class DatedEncoderDecoder(EncoderDecoder):
             sample.metainfo for sample in data_samples
         ]
         return self.decode_head.forward(self.extract_feat(inputs, metas))
-
-
-def _stacked(metas: Sequence[Mapping[str, Any]] | None, key: str,
-             inputs: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-    """Sensor -> (N, T) of what the samples have, None if they have none."""
-    if not metas or any(key not in meta for meta in metas):
-        return None
-    return {
-        sensor: torch.stack([meta[key][sensor]
-                             for meta in metas]).to(images.device)
-        for sensor, images in inputs.items()
-    }

@@ -1,0 +1,326 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""BigEarthNet (version 1) as published to one raster a sensor and an index.
+
+Each band is a file of its own, at 10, 20 or 60 m. They are brought to one
+file on the 10 m grid here and not when they are loaded: training then opens
+one file in place of ten for each of half a million patches.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmskysense.datasets.big_earth_net import NOMENCLATURE, WITHOUT_CLASS
+from mmskysense.datasets.tile_index import INDEX_VERSION
+from mmskysense.sensors import get_sensor
+
+from .band_files import find_bands, read_bands
+from .errors import DataError
+from .files import read_json, read_lines, write_geotiff, write_json
+from .runner import (
+    ConversionItem,
+    ConversionReport,
+    ItemResult,
+    run_conversion,
+)
+from .scene_tiles import band_statistics
+from .tiling import check_same_size
+from .verification import verify_counts
+
+#: Patches in the published lists of the splits.
+SPLITS = dict(train=269695, val=123723, test=125866)
+#: Sensor -> how the names of its patches begin.
+PATCHES = {'s2_l2a': r'S2[A-D]_MSIL2A_\w+', 's1_grd': r'S1[A-D]_IW_GRDH_\w+'}
+#: Published lists of patches that the splits leave out.
+BAD_LISTS = ('patches_with_seasonal_snow.csv',
+             'patches_with_cloud_and_shadow.csv')
+METADATA = '_labels_metadata.json'
+_CLASS_IDS = {
+    label: number
+    for number, labels in enumerate(NOMENCLATURE.values()) for label in labels
+}
+
+
+def find_folder(root: Path, sensor: str) -> Path:
+    """The folder with one folder for each patch of a sensor.
+
+    Args:
+        root: The download; the folder is at most two levels below.
+        sensor: ``s2_l2a`` or ``s1_grd``.
+
+    Raises:
+        DataError: No such folder.
+    """
+    pattern = re.compile(PATCHES[sensor])
+    level = [root]
+    for _ in range(3):
+        below = []
+        for folder in level:
+            try:
+                entries = sorted(os.scandir(folder), key=lambda e: e.name)
+            except OSError:
+                continue
+            folders = [entry for entry in entries if entry.is_dir()]
+            if any(pattern.fullmatch(entry.name) for entry in folders):
+                return folder
+            below += [Path(entry.path) for entry in folders]
+        level = below
+    raise DataError(root, f'expected a folder of {get_sensor(sensor).title} '
+                    'patches at most two levels below, found none',
+                    'unpack the archive there, or leave the sensor out of '
+                    '--sensors')
+
+
+def read_split(path: Path) -> list[tuple[int, str, str | None]]:
+    """Patches of a list: ``S2_NAME`` or ``S2_NAME,S1_NAME`` a line.
+
+    Returns:
+        Line number, Sentinel-2 patch, Sentinel-1 patch or None.
+
+    Raises:
+        DataError: A line without a patch (the first may be a header).
+    """
+    rows = []
+    for number, line in read_lines(path):
+        names = [field.strip().strip('"') for field in line.split(',')]
+        found: dict[str, str | None] = dict.fromkeys(PATCHES)
+        for sensor, pattern in PATCHES.items():
+            found[sensor] = next((name for name in names
+                                  if re.fullmatch(pattern, name)), None)
+        if found['s2_l2a'] is None:
+            if number == 1 and not any(found.values()):
+                continue  # a header
+            raise DataError(path, 'expected the name of a Sentinel-2 patch, '
+                            f"found '{line[:80]}'",
+                            'take the published list', number)
+        rows.append((number, found['s2_l2a'], found['s1_grd']))
+    return rows
+
+
+def find_lists(folder: Path) -> dict[str, Path]:
+    """Split -> its list: ``train.csv``, ``bigearthnet-train.txt``, ...
+
+    Raises:
+        DataError: No list of training patches, or two of a split.
+    """
+    lists: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        for split in SPLITS:
+            if re.fullmatch(rf'(?:.*[-_])?{split}\.(?:csv|txt)', path.name):
+                if split in lists:
+                    raise DataError(path, 'expected one list of split '
+                                    f"'{split}', found {lists[split].name} "
+                                    'too', 'remove one of them')
+                lists[split] = path
+    if 'train' not in lists:
+        raise DataError(folder, 'expected the lists train.csv, val.csv and '
+                        'test.csv, found no train.csv', 'download the lists '
+                        '(docs/datasets), or name their folder with --splits')
+    return lists
+
+
+def find_items(root: Path, splits: Path, sensors: Sequence[str]
+               ) -> tuple[list[ConversionItem], dict[str, int]]:
+    """One item for each listed patch, without those on the lists of bad ones.
+
+    Returns:
+        The items, and split -> number of patches that were left out because
+        snow, clouds or shadows cover them.
+
+    Raises:
+        DataError: A list or a folder is missing, a patch is listed twice, or
+            a pair is not known.
+    """
+    folders = {sensor: find_folder(root, sensor) for sensor in sensors}
+    bad: set[str] = set()
+    for name in BAD_LISTS:
+        for folder in {splits, root}:
+            if (folder / name).is_file():
+                bad |= {row[1] for row in read_split(folder / name)}
+    partners: dict[str, str] | None = None
+    items, excluded, seen = [], {}, {}
+    for split, path in find_lists(splits).items():
+        excluded[split] = 0
+        for number, s2_name, s1_name in read_split(path):
+            if s2_name in seen:
+                raise DataError(path, f"'{s2_name}' is listed in "
+                                f'{seen[s2_name]} too', 'remove one of the '
+                                'two lines', number)
+            seen[s2_name] = path.name
+            if s2_name in bad:
+                excluded[split] += 1
+                continue
+            if 's1_grd' in sensors and s1_name is None:
+                if partners is None:
+                    partners = read_partners(folders['s1_grd'])
+                s1_name = partners.get(s2_name)
+                if s1_name is None:
+                    raise DataError(path, f"'{s2_name}' has no Sentinel-1 "
+                                    'patch, neither in the list nor in the '
+                                    'metadata', 'complete the download',
+                                    number)
+            sources = {'s2_l2a': s2_name, 's1_grd': s1_name}
+            patches = {sensor: folders[sensor] / str(sources[sensor])
+                       for sensor in sensors}
+            first = patches[sensors[0]]
+            items.append(ConversionItem(
+                s2_name, first / f'{first.name}{METADATA}', split, patches))
+    return items, excluded
+
+
+def read_partners(folder: Path) -> dict[str, str]:
+    """Sentinel-2 patch -> Sentinel-1 patch, by the metadata of the latter."""
+    partners = {}
+    for patch in sorted(folder.iterdir()):
+        path = patch / f'{patch.name}{METADATA}'
+        if path.is_file():
+            partners[_metadata(path)['corresponding_s2_patch']] = patch.name
+    return partners
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """Metadata of a patch, with the keys that are used.
+
+    Raises:
+        DataError: Missing, no JSON, or a key is missing.
+    """
+    content = read_json(path)
+    wanted = ['labels', 'acquisition_date']
+    if path.name.startswith('S1'):
+        wanted = ['labels', 'acquisition_time', 'corresponding_s2_patch']
+    for key in wanted:
+        if not isinstance(content, dict) or key not in content:
+            raise DataError(path, f"expected '{key}', found none",
+                            'download the file again')
+    return content
+
+
+def class_ids(labels: Iterable[str], path: Path) -> list[int]:
+    """Published labels (43) to class ids (19), sorted; some have none.
+
+    Raises:
+        DataError: A label that is not among the 43.
+    """
+    ids = set()
+    for label in labels:
+        if label in _CLASS_IDS:
+            ids.add(_CLASS_IDS[label])
+        elif label not in WITHOUT_CLASS:
+            raise DataError(path, 'expected labels among the 43 published '
+                            f"ones, found '{label}'",
+                            'the file is damaged or of another version')
+    return sorted(ids)
+
+
+def convert_one(item: ConversionItem, out_dir: Path) -> ItemResult:
+    """Write the rasters of one patch."""
+    tile: dict[str, Any] = dict(id=item.key, split=item.split)
+    outputs: list[str] = []
+    record: dict[str, Any] = dict(tile=tile, bands={})
+    shape: tuple[int, ...] | None = None
+    for sensor, folder in item.payload.items():
+        path = folder / f'{folder.name}{METADATA}'
+        metadata = _metadata(path)
+        partner = metadata.get('corresponding_s2_patch', item.key)
+        if partner != item.key:
+            raise DataError(path, f"expected the partner of '{item.key}', "
+                            f"found that of '{partner}'",
+                            'correct the list of the split')
+        ids = class_ids(metadata['labels'], path)
+        if tile.setdefault('labels', ids) != ids:
+            raise DataError(path, f'expected the classes {tile["labels"]} of '
+                            f'its partner, found {ids}',
+                            'the files are of different versions')
+        entry = get_sensor(sensor)
+        stack = read_bands(find_bands(folder, entry.band_names),
+                           resample=True, nodata=entry.nodata or 0)
+        if shape is None:
+            shape = stack.image.shape[1:]
+        check_same_size(shape, stack.image.shape[1:], item.key, str(folder))
+        # One folder for each acquisition: a file system does not like half a
+        # million files in one.
+        name = f'{sensor}/{folder.name.rsplit("_", 2)[0]}/{folder.name}.tif'
+        write_geotiff(out_dir / name, stack.image, stack.crs,
+                      stack.transform, entry.nodata, entry.band_names)
+        outputs.append(name)
+        tile[sensor] = [name]
+        day = metadata.get('acquisition_date',
+                           metadata.get('acquisition_time'))
+        tile[f'{sensor}_dates'] = [str(day)[:10]]
+        record['bands'][sensor] = _band_sums(stack.image, entry.nodata)
+    return ItemResult(tuple(outputs), record)
+
+
+def _band_sums(image: np.ndarray, nodata: float | None) -> dict[str, Any]:
+    measured = np.isfinite(image).all(0) & (image != nodata).all(0)
+    values = image[:, measured].astype(np.float64)
+    return dict(count=values.shape[1], sum=values.sum(1).round(3).tolist(),
+                squares=(values**2).sum(1).round(3).tolist())
+
+
+def convert_bigearthnet(root: str, out: str, splits: str | None = None,
+                        sensors: Sequence[str] = ('s2_l2a', ),
+                        workers: int = 1, skip_bad: bool = False,
+                        partial: bool = False
+                        ) -> tuple[ConversionReport, dict]:
+    """Convert the download; see ``tools/dataset_converters/bigearthnet.py``.
+
+    Args:
+        root: Folder of the unpacked archives.
+        out: Folder to write, ``data_root`` of the configs.
+        splits: Folder of the split lists; ``root`` by default.
+        sensors: ``s2_l2a``, ``s1_grd`` or both.
+        workers: Processes.
+        skip_bad: List damaged patches and go on.
+        partial: Accept other numbers of patches than published.
+
+    Returns:
+        The report, and a summary that is also in ``OUT/conversion.json``;
+        ``OUT/SPLIT.json`` is what the datasets read.
+
+    Raises:
+        ValueError: Unknown sensors.
+        DataError: The download is not as published.
+    """
+    if not sensors or not set(sensors) <= set(PATCHES):
+        raise ValueError(f'sensors={sensors}: expected some of '
+                         f'{", ".join(PATCHES)}')
+    # Sentinel-2 first: its patch names the sample.
+    sensors = [sensor for sensor in PATCHES if sensor in sensors]
+    items, excluded = find_items(Path(root), Path(splits or root), sensors)
+    verify_counts(items, SPLITS, root, partial)
+    report = run_conversion(
+        items, functools.partial(convert_one), out, workers, skip_bad,
+        dict(sensors=list(sensors)), 'BigEarthNet')
+    results = list(report.results.values())
+    summary: dict[str, Any] = dict(
+        dataset='BigEarthNet', splits={}, bad=len(report.bad),
+        snow_or_clouds=excluded)
+    names = list(NOMENCLATURE)
+    for split in excluded:
+        tiles = [result.record['tile'] for result in results
+                 if result.record['tile']['split'] == split]
+        # As the published lists: without a class there is nothing to learn.
+        kept = [tile for tile in tiles if tile['labels']]
+        write_json(Path(out) / f'{split}.json',
+                   dict(version=INDEX_VERSION, tiles=kept))
+        counts = np.bincount([number for tile in kept
+                              for number in tile['labels']],
+                             minlength=len(names))
+        summary['splits'][split] = dict(
+            patches=len(kept), without_class=len(tiles) - len(kept),
+            classes=dict(zip(names, counts.tolist(), strict=True)))
+    for sensor in sensors:
+        train = [result.record['bands'][sensor] for result in results
+                 if result.record['tile']['split'] == 'train']
+        summary[sensor] = dict(bands=list(get_sensor(sensor).band_names),
+                               **band_statistics(train))
+    write_json(Path(out) / 'conversion.json', summary)
+    return report, summary
