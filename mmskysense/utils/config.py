@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from .command_line import check_file
+from .strides import follow_merge
 
 
 def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
@@ -17,7 +18,8 @@ def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
     One option means more than in mmengine: ``data_root=DIR`` moves every path
     of the config that lies under its old ``data_root``, of all data sets and
     metrics. mmengine would change the variable alone, which nothing reads
-    any more once the config is evaluated.
+    any more once the config is evaluated. Strides of detection heads follow
+    the encoder's merges (:func:`.strides.follow_merge`).
 
     Args:
         path: Config file.
@@ -43,6 +45,7 @@ def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
                 'data_root (val_, test_ alike) instead')
         _replace(cfg, _moved(old_root.rstrip('/'), str(new_root)))
     cfg.merge_from_dict(options)
+    follow_merge(cfg)
     return cfg
 
 
