@@ -6,12 +6,12 @@ import argparse
 import os
 from pathlib import Path
 
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, DictAction
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmskysense.engine import prepare_launch
+from mmskysense.engine import prepare_launch, use_test_time_augmentation
 from mmskysense.engine.preflight import (
     check_data_roots,
     check_datasets,
@@ -38,7 +38,9 @@ def parse_args() -> argparse.Namespace:
         help='paint the predictions into this folder (needs a config with a '
         'visualization hook, as the hosts\' have)')
     parser.add_argument(
-        '--tta', action='store_true', help='test-time augmentation')
+        '--tta', action='store_true',
+        help='test-time augmentation: also on both flips of each image, or '
+        'with the config\'s tta_model and tta_pipeline')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -55,18 +57,6 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
-
-
-def use_tta(cfg: Config) -> None:
-    """Wrap the model and swap the test pipeline for the augmented one."""
-    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
-        raise ValueError('--tta: the config has no tta_model and tta_pipeline;'
-                         ' add both or leave --tta out')
-    dataset = cfg.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    dataset.pipeline = cfg.tta_pipeline
-    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
 
 
 def build_config(args: argparse.Namespace) -> Config:
@@ -91,7 +81,7 @@ def build_config(args: argparse.Namespace) -> Config:
         hook.update(draw=True)
         cfg.visualizer.save_dir = args.show_dir
     if args.tta:
-        use_tta(cfg)
+        use_test_time_augmentation(cfg)
     prepare_launch(cfg, args.launcher)
     return cfg
 

@@ -5,3 +5,4 @@ from .hooks import *  # noqa: F403
 from .launch import *  # noqa: F403
 from .optimizers import *  # noqa: F403
 from .preflight import *  # noqa: F403
+from .test_time_augmentation import *  # noqa: F403

@@ -19,7 +19,8 @@ __all__ = [
     'BatchedMultiCropViews', 'BatchedRadiometricJitter',
     'IgnoreInvalidPixels', 'LoadChangeAnnotations', 'LoadGeoTIFF',
     'LoadGeoTIFFAnnotations', 'LoadMultiSensorTile', 'LoadTileLabels',
-    'MultiCropViews', 'MultiSensorFlip', 'MultiSensorRandomCrop', 'MultiSensorRandomFlip',
+    'MultiCropViews', 'MultiSensorFlip', 'MultiSensorRandomCrop',
+    'MultiSensorRandomFlip',
     'PackMultiSensorClsInputs',
     'PackMultiSensorSegInputs', 'PackPretrainInputs', 'RadiometricJitter'
 ]

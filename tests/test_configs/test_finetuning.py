@@ -1,0 +1,99 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""What the fine-tuning page promises: merges, flips, averaged weights."""
+
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.runner import Runner
+
+sys.path.insert(0, str(Path(__file__).parent))
+from downstream import CONFIGS, shrink, write_flood_chips
+
+from mmskysense.engine import use_test_time_augmentation
+
+UPERNET = 'configs/segmentation/skysense_v2_tiny_upernet_1xb4-2k_' \
+    'sample-world-256x256.py'
+HOSTS = dict(
+    segmentation='mmseg', classification='mmpretrain', detection='mmdet')
+# The smallest encoder of the tiny one's widths.
+SHALLOW = dict(embed_dims=48, depths=(1, 1, 1, 1), head_dims=16)
+
+
+@pytest.fixture
+def small(request, sample_world, tmp_path):
+    """A function that makes a config small, on data that it can read."""
+
+    def make(name, iterations=2):
+        pytest.importorskip(HOSTS[name.split('/')[1]])
+        if 'lora' in name:
+            pytest.importorskip('peft')
+        root = write_flood_chips(tmp_path / 'flood') if 'flood' in name \
+            else sample_world
+        cfg = shrink(name, root, tmp_path / 'work', iterations)
+        cfg.model.backbone.arch = SHALLOW
+        return cfg
+
+    return make
+
+
+@pytest.mark.parametrize('merge,strides', [
+    ((2, 3, 4), (4, 8, 16, 32)), ((2, 3), (4, 8, 16, 16)),
+    ((2, ), (4, 8, 8, 8)), ((), (4, 4, 4, 4))])
+def test_upernet_trains_and_validates_with_each_merge(small, merge, strides):
+    cfg = small(UPERNET)
+    cfg.model.backbone['merge'] = merge
+    runner = Runner.from_cfg(cfg)
+    backbone = runner.model.backbone
+    assert tuple(backbone.stride(i) for i in range(4)) == strides
+    runner.train()
+    losses = runner.message_hub.get_scalar('train/loss').data[0]
+    assert len(losses) == 2 and all(map(math.isfinite, losses))
+    assert math.isfinite(runner.message_hub.get_scalar('val/mIoU').current())
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_every_config_tests_with_flips(name, small):
+    cfg = small(name)
+    use_test_time_augmentation(cfg)
+    runner = Runner.from_cfg(cfg)
+    scores = runner.test()
+    assert scores and all(math.isfinite(s) for s in scores.values())
+    batch = next(iter(runner.test_dataloader))
+    assert [len(samples) for samples in batch['data_samples']] == \
+        [len(batch['data_samples'][0])] * 3
+
+
+def test_probabilities_of_the_views_are_averaged(small):
+    cfg = small(UPERNET)
+    use_test_time_augmentation(cfg)
+    runner = Runner.from_cfg(cfg)
+    batch = next(iter(runner.test_dataloader))
+    runner.model.eval()
+    merged, = runner.model.test_step(batch)
+    plain = runner.model.module
+    image = plain.data_preprocessor(
+        dict(inputs=batch['inputs'][0], data_samples=None))['inputs']
+    ways = {None: image, 'horizontal': image.flip(3),
+            'vertical': image.flip(2)}
+    total = 0
+    with torch.no_grad():
+        for (way, pixels), shown in zip(ways.items(), batch['inputs'],
+                                        strict=True):
+            # The pipeline's views are those flips.
+            seen = plain.data_preprocessor(
+                dict(inputs=shown, data_samples=None))['inputs']
+            torch.testing.assert_close(seen, pixels)
+            logits = plain(pixels, mode='tensor')
+            logits = torch.nn.functional.interpolate(
+                logits, pixels.shape[2:], mode='bilinear')
+            chances = logits.softmax(1)[0]
+            axis = dict(horizontal=2, vertical=1).get(way)
+            total += chances if axis is None else chances.flip(axis)
+    expected, found = total.argmax(0), merged.pred_sem_seg.data
+    assert (expected == found).float().mean() > 0.999
+    # The truth is that of the image as it is.
+    torch.testing.assert_close(
+        merged.gt_sem_seg.data, batch['data_samples'][0][0].gt_sem_seg.data)
