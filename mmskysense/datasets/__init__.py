@@ -7,6 +7,7 @@ from .collate import collate_views
 from .dynamicearthnet import DynamicEarthNetDataset
 from .dynamicearthnet_change import DynamicEarthNetChangeDataset
 from .five_billion_pixels import FiveBillionPixelsDataset
+from .fmow_sentinel import FMoWSentinelDataset
 from .multi_sensor_classification import MultiSensorClsDataset
 from .multi_sensor_segmentation import MultiSensorSegDataset
 from .multi_sensor_tiles import MultiSensorTileDataset
@@ -20,7 +21,7 @@ __all__ = [
     'AIRPolSARSegDataset', 'BigEarthNetDataset',
     'DynamicEarthNetChangeDataset',
     'DynamicEarthNetDataset',
-    'FiveBillionPixelsDataset', 'MultiSensorClsDataset',
+    'FMoWSentinelDataset', 'FiveBillionPixelsDataset', 'MultiSensorClsDataset',
     'MultiSensorSegDataset',
     'MultiSensorTileDataset', 'PASTISDataset', 'SPARCSDataset',
     'SceneDataset', 'TiledSegDataset', 'collate_views'

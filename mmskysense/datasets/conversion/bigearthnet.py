@@ -8,7 +8,6 @@ one file in place of ten for each of half a million patches.
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -145,7 +144,9 @@ def find_items(root: Path, splits: Path, sensors: Sequence[str]
             if (folder / name).is_file():
                 bad |= {row[1] for row in read_split(folder / name)}
     partners: dict[str, str] | None = None
-    items, excluded, seen = [], {}, {}
+    items: list[ConversionItem] = []
+    excluded: dict[str, int] = {}
+    seen: dict[str, str] = {}
     for split, path in find_lists(splits).items():
         excluded[split] = 0
         for number, s2_name, s1_name in read_split(path):
@@ -297,7 +298,7 @@ def convert_bigearthnet(root: str, out: str, splits: str | None = None,
     items, excluded = find_items(Path(root), Path(splits or root), sensors)
     verify_counts(items, SPLITS, root, partial)
     report = run_conversion(
-        items, functools.partial(convert_one), out, workers, skip_bad,
+        items, convert_one, out, workers, skip_bad,
         dict(sensors=list(sensors)), 'BigEarthNet')
     results = list(report.results.values())
     summary: dict[str, Any] = dict(

@@ -78,8 +78,8 @@ def find_items(root: Path, partial: bool = False) -> list[ConversionItem]:
         raise DataError(root, "expected the folders '... Images', '... Train "
                         "Labels' and '... Test Labels' with one folder a "
                         'city, found none', 'unpack the three archives there')
-    for city, (_, folder) in labels.items():
-        if city not in images:
+    for name, (_, folder) in labels.items():
+        if name not in images:
             raise DataError(folder, 'expected the images of this city, found '
                             'none', 'complete the download')
     alone = sorted(set(images) - set(labels))
@@ -89,8 +89,8 @@ def find_items(root: Path, partial: bool = False) -> list[ConversionItem]:
                         'complete the download, or accept a part of it with '
                         '--partial')
     return [
-        ConversionItem(city, _label_file(folder), split, images[city])
-        for city, (split, folder) in sorted(labels.items())
+        ConversionItem(name, _label_file(folder), split, images[name])
+        for name, (split, folder) in sorted(labels.items())
     ]
 
 
