@@ -32,12 +32,24 @@ class Band:
         common_name: Colour or range name, for example ``'red'``.
         wavelength: Centre wavelength in nanometres; ``None`` for radar.
         aliases: Other spellings found in band descriptions of real files.
+
+    Raises:
+        ValueError: The wavelength cannot be in nanometres.
     """
 
     name: str
     common_name: str = ''
     wavelength: float | None = None
     aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Ultraviolet to thermal infrared; 0.66 and 10.9 are micrometres.
+        if self.wavelength is not None and not \
+                100 <= self.wavelength <= 20_000:
+            raise ValueError(
+                f"band '{self.name}': wavelength={self.wavelength}, expected "
+                'nanometres (100 to 20000), or None for radar; multiply '
+                'micrometres by 1000')
 
     def is_named(self, name: str) -> bool:
         """Whether ``name`` denotes this band (case does not matter)."""
@@ -65,6 +77,9 @@ class Sensor:
             the resolution; the other transitions keep it (spec section 1).
         default_bands: Names of three bands shown as red, green, blue.
         statistics_source: Where ``mean`` and ``std`` come from.
+
+    Raises:
+        ValueError: The fields contradict each other.
     """
 
     name: str
@@ -92,6 +107,20 @@ class Sensor:
             raise ValueError(
                 f"sensor '{self.name}': merge={self.merge} names stages that "
                 'do not exist; expected a subset of (2, 3, 4)')
+        if not self.bands or len(set(self.band_names)) < len(self.bands):
+            raise ValueError(
+                f"sensor '{self.name}': expected one band or more, each with "
+                f'a name of its own, found {self.band_names}')
+        if self.ground_sample_distance <= 0 or min(self.std) <= 0:
+            raise ValueError(
+                f"sensor '{self.name}': expected ground_sample_distance (in "
+                'metres) and every std above 0, found '
+                f'{self.ground_sample_distance} and {self.std}')
+        for band in self.default_bands:
+            if not any(own.is_named(band) for own in self.bands):
+                raise ValueError(
+                    f"sensor '{self.name}': default_bands names '{band}', "
+                    f"expected some of {', '.join(self.band_names)}")
 
     @property
     def band_names(self) -> tuple[str, ...]:
@@ -159,6 +188,11 @@ _LANDSAT8_BANDS = (
 _PLANETSCOPE_BANDS = (Band('blue', 'blue', 490.0),
                       Band('green', 'green', 565.0),
                       Band('red', 'red', 665.0), Band('nir', 'nir', 865.0))
+# Middles of what frame and line cameras of aerial surveys record; cameras
+# differ by some 20 nm, orthophotos seldom say which one was flown.
+_AERIAL_BANDS = (Band('R', 'red', 635.0), Band('G', 'green', 555.0),
+                 Band('B', 'blue', 465.0),
+                 Band('N', 'nir', 845.0, ('NIR', 'near infrared')))
 
 SENSORS: dict[str, Sensor] = {
     sensor.name: sensor
@@ -251,6 +285,20 @@ SENSORS: dict[str, Sensor] = {
             default_bands=('red', 'green', 'blue'),
             statistics_source="DynamicEarthNet's published training code"),
         Sensor(
+            name='aerial_rgbn',
+            title='aerial, RGB and near infrared',
+            bands=_AERIAL_BANDS,
+            ground_sample_distance=0.6,
+            unit=Unit.DIGITAL_NUMBER_8BIT,
+            mean=(107.93, 117.30, 98.79, 145.02),
+            std=(38.25, 27.21, 26.55, 60.64),
+            dtypes=('uint8', ),
+            valid_range=(0, 255),
+            merge=(2, 3, 4),
+            default_bands=('R', 'G', 'B'),
+            statistics_source='rough, ours: measured on three NAIP images of '
+            'one place in North Dakota (2009, 2015, 2020)'),
+        Sensor(
             name='gf3_polsar',
             title='Gaofen-3, four polarisations',
             bands=tuple(
@@ -293,15 +341,19 @@ def get_sensors(names: Iterable[str]) -> tuple[Sensor, ...]:
 def register_sensor(sensor: Sensor, force: bool = False) -> Sensor:
     """Add a sensor to the table.
 
+    Registering the same sensor again changes nothing, so a module that is
+    imported by several processes, or a config that is read twice, may do it.
+
     Args:
         sensor: The new sensor.
         force: Replace an existing entry of the same name.
 
     Raises:
-        KeyError: The name is taken and ``force`` is false.
+        KeyError: The name is taken by another one and ``force`` is false.
     """
-    if sensor.name in SENSORS and not force:
-        raise KeyError(f"sensor '{sensor.name}' is already registered; pass "
+    if SENSORS.get(sensor.name, sensor) != sensor and not force:
+        raise KeyError(f"sensor '{sensor.name}' is already registered with "
+                       'other fields; choose another name, or pass '
                        'force=True to replace it')
     SENSORS[sensor.name] = sensor
     return sensor

@@ -55,9 +55,12 @@ def test_registering(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sensors, 'SENSORS', dict(sensors.SENSORS))
     planet = dataclasses.replace(sensors.get_sensor('hr_rgb'), name='planet')
     assert sensors.register_sensor(planet) is sensors.get_sensor('planet')
+    assert sensors.register_sensor(planet) is planet  # the same again
+    other = dataclasses.replace(planet, nodata=0)
     with pytest.raises(KeyError, match='force=True'):
-        sensors.register_sensor(planet)
-    sensors.register_sensor(planet, force=True)
+        sensors.register_sensor(other)
+    sensors.register_sensor(other, force=True)
+    assert sensors.get_sensor('planet').nodata == 0
 
 
 @pytest.mark.parametrize('change,message', [

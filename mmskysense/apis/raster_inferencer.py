@@ -20,6 +20,7 @@ from mmskysense.raster.inputs import (
     get_reader,
 )
 from mmskysense.utils import check_file
+from mmskysense.utils.config_sensors import register_config_sensors
 
 from .segmentor import InputContract, default_window, input_contract
 
@@ -59,6 +60,7 @@ class RasterInferencer:
                    'give a .pth file that tools/train.py wrote')
         if cfg_options:
             config.merge_from_dict(cfg_options)
+        register_config_sensors(config)
         if 'model' not in config:
             raise ValueError(f'config {config.filename}: expected a model, '
                              'found none; give a config with one')

@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from .command_line import check_file
+from .config_sensors import register_config_sensors
 from .strides import follow_merge
 
 
@@ -19,7 +20,8 @@ def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
     of the config that lies under its old ``data_root``, of all data sets and
     metrics. mmengine would change the variable alone, which nothing reads
     any more once the config is evaluated. Strides of detection heads follow
-    the encoder's merges (:func:`.strides.follow_merge`).
+    the encoder's merges (:func:`.strides.follow_merge`). Sensors that the
+    config lists as ``new_sensors`` are registered.
 
     Args:
         path: Config file.
@@ -30,7 +32,8 @@ def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
 
     Raises:
         FileNotFoundError: There is no config.
-        ValueError: ``data_root`` is overridden in a config without one.
+        ValueError: ``data_root`` is overridden in a config without one, or
+            an entry of ``new_sensors`` is no sensor.
     """
     check_file(path, 'config', 'the configs are in configs/')
     cfg = Config.fromfile(path)
@@ -45,6 +48,7 @@ def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
                 'data_root (val_, test_ alike) instead')
         _replace(cfg, _moved(old_root.rstrip('/'), str(new_root)))
     cfg.merge_from_dict(options)
+    register_config_sensors(cfg)
     follow_merge(cfg)
     return cfg
 

@@ -8,7 +8,7 @@ an error, and what may legitimately differ is reported.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,11 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .checkpoint import CheckpointError, name_a_few, read_checkpoint
+from .tokenizer_adaptation import (
+    AdaptationReport,
+    adapt_tokenizer,
+    report_adaptation,
+)
 
 # Where encoders lie in the checkpoints people have, tried in this order.
 _PREFIXES = ('teacher.backbone.', 'student.backbone.', 'backbone.', '')
@@ -27,7 +32,8 @@ _PROMPT = re.compile(r'stages\.\d+\.prompts\.tokens\.([^.]+)$')
 def load_checkpoint_strictly(module: nn.Module,
                              path: str | os.PathLike,
                              allow_missing_sensors: bool = True,
-                             branch: str | None = None) -> None:
+                             branch: str | None = None,
+                             adapt: Mapping[str, Any] | None = None) -> None:
     """Load an encoder's weights; refuse a checkpoint that does not fit.
 
     Takes packaged encoders, checkpoints of pre-training (the teacher's
@@ -43,15 +49,28 @@ def load_checkpoint_strictly(module: nn.Module,
             the checkpoint lacks anew, with a warning, instead of refusing.
         branch: ``'student'`` or ``'teacher'``: take the encoder of this
             branch of pre-training, or refuse.
+        adapt: Sensors that the checkpoint lacks -> the known sensor, or
+            sensors, whose bands start their tokenizer; or a dict of
+            :func:`adapt_tokenizer`'s arguments. Which band took which
+            weights is reported.
 
     Raises:
         FileNotFoundError: No such file.
+        ValueError: ``adapt`` names a sensor that the checkpoint or the
+            encoder does not have.
         CheckpointError: Unreadable, or sizes or keys differ; one line that
             names both sizes and the remedy.
     """
     content = read_checkpoint(os.fspath(path))
-    state = _encoder_state(content, path, branch)
+    state = encoder_state(content, path, branch)
     own = module.state_dict()
+    for new, sources in (adapt or {}).items():
+        if f'tokenizers.{new}.projection.weight' not in own:
+            raise ValueError(f"adapt: the encoder has no sensor '{new}'; "
+                             'add it to sensors= of the backbone')
+        made, report = _adapted(state, path, new, sources)
+        state.update(made)
+        report_adaptation(report, str(path))
     _refuse_other_size(module, state, own, content, path)
     result = module.load_state_dict(
         {k: v for k, v in state.items()
@@ -151,18 +170,82 @@ def package_backbone(checkpoint: str | os.PathLike,
         arch=_backbone_config(content).get('arch') or _width(state),
         sensors=keep, branch=branch, iter=meta.get('iter'),
         config=meta.get('cfg'))
+    write_encoder(out, state, packaged)
+    return packaged
+
+
+def adapt_checkpoint(checkpoint: str | os.PathLike,
+                     out: str | os.PathLike,
+                     sensor: str,
+                     sources: str | Sequence[str] | Mapping[str, Any],
+                     keep: bool = False) -> AdaptationReport:
+    """Write an encoder with a tokenizer for a sensor it has never seen.
+
+    Args:
+        checkpoint: Any checkpoint with an encoder.
+        out: File to write, whole or not at all.
+        sensor: The new sensor, of the table.
+        sources: As for :func:`load_checkpoint_strictly`'s ``adapt``.
+        keep: Keep the other sensors too.
+
+    Returns:
+        Which band took which weights; also in the ``meta`` of the file.
+
+    Raises:
+        FileNotFoundError: No such checkpoint.
+        KeyError: A sensor is not in the table.
+        ValueError: The checkpoint holds no encoder, has the sensor already
+            or lacks a source.
+    """
+    content = read_checkpoint(os.fspath(checkpoint))
+    state = encoder_state(content, checkpoint)
+    made, report = _adapted(state, checkpoint, sensor, sources)
+    if not keep:
+        state = {key: value for key, value in state.items()
+                 if _sensor_of(key) is None}
+    state = {key: value.clone() for key, value in {**state, **made}.items()}
+    before = content.get('meta') or {}
+    write_encoder(out, state, dict(
+        arch=_backbone_config(content).get('arch') or _width(state),
+        sensors=sorted({s for key in state if (s := _sensor_of(key))}),
+        branch=before.get('branch'), iter=before.get('iter'),
+        config=before.get('config') or before.get('cfg'),
+        adaptation=report.to_dict()))
+    return report
+
+
+def write_encoder(out: str | os.PathLike, state: Mapping[str, Tensor],
+                  meta: Mapping[str, Any]) -> None:
+    """Write an encoder to a file, whole or not at all.
+
+    Args:
+        out: File; its folder is made.
+        state: State dict of a :class:`SkySenseV2`.
+        meta: What :func:`package_backbone` returns, or more.
+    """
     out = os.fspath(out)
     folder = os.path.dirname(out)
     if folder:
         os.makedirs(folder, exist_ok=True)
     aside = f'{out}.{os.getpid()}.part'
     try:
-        torch.save(dict(state_dict=state, meta=packaged), aside)
+        torch.save(dict(state_dict=dict(state), meta=dict(meta)), aside)
         os.replace(aside, out)
     finally:
         if os.path.exists(aside):
             os.remove(aside)
-    return packaged
+
+
+def _adapted(state: Mapping[str, Tensor], path: str | os.PathLike,
+             sensor: str, sources: Any
+             ) -> tuple[dict[str, Tensor], AdaptationReport]:
+    """Tensors of a new sensor; refuses one that the checkpoint has."""
+    if f'tokenizers.{sensor}.projection.weight' in state:
+        raise ValueError(f"checkpoint {path}: has a tokenizer of '{sensor}' "
+                         'already, nothing is to adapt; leave the sensor out')
+    options = dict(sources) if isinstance(sources, Mapping) else dict(
+        sources=sources)
+    return adapt_tokenizer(state, sensor, **options)
 
 
 def _strip(content: dict[str, Any], prefix: str) -> dict[str, Tensor]:
@@ -175,8 +258,18 @@ def _strip(content: dict[str, Any], prefix: str) -> dict[str, Tensor]:
     }
 
 
-def _encoder_state(content: dict[str, Any], path: str | os.PathLike,
-                   branch: str | None = None) -> dict[str, Tensor]:
+def encoder_state(content: dict[str, Any], path: str | os.PathLike,
+                  branch: str | None = None) -> dict[str, Tensor]:
+    """Take the encoder out of a checkpoint, wherever it lies.
+
+    Args:
+        content: Of :func:`read_checkpoint`.
+        path: File, for messages.
+        branch: As for :func:`load_checkpoint_strictly`.
+
+    Raises:
+        CheckpointError: There is none.
+    """
     prefixes = _PREFIXES if branch is None else (f'{branch}.backbone.', )
     for prefix in prefixes:
         state = _strip(content, prefix)

@@ -70,7 +70,9 @@ class SkySenseV2(BaseModule):
         drop_path_rate: Of the last block; it grows linearly with depth.
         init_cfg: ``dict(type='Pretrained', checkpoint=FILE)`` loads a
             checkpoint strictly, or raises an error that names what differs.
-            The type may be left out; no other is accepted.
+            The type may be left out; no other is accepted. A key ``adapt``,
+            dict(NEW_SENSOR=KNOWN_SENSOR), starts the tokenizer of a sensor
+            that the checkpoint lacks from the bands of one that it has.
 
     Example:
         >>> import torch
@@ -247,7 +249,8 @@ class SkySenseV2(BaseModule):
         of their blocks starts as the identity.
         """
         if (self.init_cfg or {}).get('type') == 'Pretrained':
-            load_checkpoint_strictly(self, self.init_cfg['checkpoint'])
+            load_checkpoint_strictly(self, self.init_cfg['checkpoint'],
+                                     adapt=self.init_cfg.get('adapt'))
             return
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
