@@ -31,6 +31,8 @@ def data_root(request, sample_world, tmp_path):
     """The data that a config names, in small."""
     name = request.getfixturevalue('name')
     pytest.importorskip(HOSTS[task_of(name)])
+    if 'lora' in name:
+        pytest.importorskip('peft')
     if 'flood' in name:
         return write_flood_chips(tmp_path / 'flood')
     return sample_world

@@ -2,6 +2,8 @@
 """Backbones."""
 
 from .architectures import ARCHITECTURES, Architecture
+from .lora import LoRASkySenseV2
 from .skysense_v2 import SkySenseV2
 
-__all__ = ['ARCHITECTURES', 'Architecture', 'SkySenseV2']
+__all__ = ['ARCHITECTURES', 'Architecture', 'LoRASkySenseV2',
+           'SkySenseV2']
