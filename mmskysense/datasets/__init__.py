@@ -12,6 +12,7 @@ from .multi_sensor_classification import MultiSensorClsDataset
 from .multi_sensor_segmentation import MultiSensorSegDataset
 from .multi_sensor_tiles import MultiSensorTileDataset
 from .pastis import PASTISDataset
+from .rare_class_sampler import RareClassSampler
 from .scene_classification import SceneDataset
 from .sparcs import SPARCSDataset
 from .tiled_segmentation import TiledSegDataset
@@ -23,6 +24,6 @@ __all__ = [
     'DynamicEarthNetDataset',
     'FMoWSentinelDataset', 'FiveBillionPixelsDataset', 'MultiSensorClsDataset',
     'MultiSensorSegDataset',
-    'MultiSensorTileDataset', 'PASTISDataset', 'SPARCSDataset',
-    'SceneDataset', 'TiledSegDataset', 'collate_views'
+    'MultiSensorTileDataset', 'PASTISDataset', 'RareClassSampler',
+    'SPARCSDataset', 'SceneDataset', 'TiledSegDataset', 'collate_views'
 ]

@@ -122,6 +122,13 @@ class MultiSensorClsDataset(BaseDataset):
                     self.reader_options)
         return samples
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Classes of a sample, for mmengine's ``ClassBalancedDataset``."""
+        sample = self.get_data_info(idx)
+        if 'gt_label' in sample:
+            return [int(sample['gt_label'])]
+        return np.flatnonzero(sample['gt_score']).tolist()
+
     def _add_label(self, sample: dict[str, Any],
                    tile: Mapping[str, Any]) -> None:
         """The class id as ``gt_label``, or the ids as ``gt_score``."""

@@ -13,6 +13,7 @@ from mmskysense.registry import DATASETS
 from mmskysense.sensors import get_sensors
 from mmskysense.utils.palette import default_palette
 
+from .class_pixels import classes_of_label
 from .tile_index import check_files, read_index, split_names, tile_paths
 
 
@@ -114,6 +115,10 @@ class MultiSensorSegDataset(BaseDataset):
         check_files(self.ann_file or str(self.data_root), files,
                     self.check_files, self.reader_options)
         return samples
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Classes in a label, for mmengine's ``ClassBalancedDataset``."""
+        return classes_of_label(self, idx)
 
     def _is_wanted(self, tile: Mapping[str, Any]) -> bool:
         """Whether a tile of the index belongs to this dataset."""

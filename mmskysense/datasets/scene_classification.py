@@ -89,6 +89,10 @@ class SceneDataset(BaseDataset):
                 f'({", ".join(self.extensions)}) of {classes}, found none')
         return samples
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Class of a sample, for mmengine's ``ClassBalancedDataset``."""
+        return [int(self.get_data_info(idx)['gt_label'])]
+
     def _listed(self) -> list[str]:
         if not os.path.isfile(self.ann_file):
             raise FileNotFoundError(

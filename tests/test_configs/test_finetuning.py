@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -16,6 +17,7 @@ from mmskysense.engine import use_test_time_augmentation
 
 UPERNET = 'configs/segmentation/skysense_v2_tiny_upernet_1xb4-2k_' \
     'sample-world-256x256.py'
+EMA = UPERNET.replace('upernet', 'upernet-ema')
 HOSTS = dict(
     segmentation='mmseg', classification='mmpretrain', detection='mmdet')
 # The smallest encoder of the tiny one's widths.
@@ -97,3 +99,79 @@ def test_probabilities_of_the_views_are_averaged(small):
     # The truth is that of the image as it is.
     torch.testing.assert_close(
         merged.gt_sem_seg.data, batch['data_samples'][0][0].gt_sem_seg.data)
+
+
+class Recorder(Hook):
+    """Keeps the trained weights after each step."""
+
+    def __init__(self):
+        self.trained = []
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        self.trained.append({
+            name: value.detach().clone()
+            for name, value in runner.model.state_dict().items()})
+
+
+def test_averaged_weights_are_validated_kept_and_tested(small):
+    cfg = small(EMA, iterations=3)
+    cfg.custom_hooks[0].momentum = 0.25
+    cfg.optim_wrapper.optimizer.lr = 1e-2
+    # Validation on the data of the test, to compare both.
+    cfg.val_dataloader = cfg.test_dataloader
+    runner = Runner.from_cfg(cfg)
+    recorder = Recorder()
+    # After the optimiser, before the average is taken.
+    runner.register_hook(recorder, priority='VERY_HIGH')
+    runner.train()
+    first, second, last = recorder.trained
+    checkpoint = torch.load(Path(cfg.work_dir) / 'iter_3.pth',
+                            weights_only=False)
+    moved = 0
+    for name, value in checkpoint['state_dict'].items():
+        if not value.is_floating_point():
+            continue
+        expected = 0.75 * (0.75 * first[name] + 0.25 * second[name]) \
+            + 0.25 * last[name]
+        torch.testing.assert_close(value, expected, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(
+            checkpoint['ema_state_dict'][f'module.{name}'], last[name])
+        moved += not torch.allclose(expected, last[name])
+    assert moved > 50
+    validated = runner.message_hub.get_scalar('val/mIoU').current()
+    # A fresh model has no position bias left over from the other weights.
+    fresh = small_again(cfg)
+    fresh.load_from = str(Path(cfg.work_dir) / 'iter_3.pth')
+    assert Runner.from_cfg(fresh).test()['mIoU'] == pytest.approx(validated)
+
+
+def small_again(cfg):
+    """The same config for a second run in this process."""
+    again = cfg.copy()
+    again.custom_hooks = []
+    again.visualizer.name = again.experiment_name = 'again'
+    return again
+
+
+@pytest.mark.parametrize('name', [
+    UPERNET, 'configs/segmentation/skysense_v2_tiny_upernet_1xb4-1k_'
+    'flood-s1s2-256x256.py', 'configs/classification/skysense_v2_tiny_'
+    'finetune_1xb32-2k_sample-world-64x64.py'])
+def test_rare_classes_are_drawn_more_often(small, name):
+    cfg = small(name)
+    cfg.train_dataloader.sampler.type = 'mmskysense.RareClassSampler'
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    sampler = runner.train_dataloader.sampler
+    assert type(sampler).__name__ == 'RareClassSampler'
+    assert sampler.probabilities.sum() == pytest.approx(1)
+    losses = runner.message_hub.get_scalar('train/loss').data[0]
+    assert len(losses) == 2 and all(map(math.isfinite, losses))
+
+
+def test_a_few_images_are_a_training_set(small):
+    cfg = small(UPERNET)
+    cfg.train_dataloader.dataset.indices = 2
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert len(runner.train_dataloader.dataset) == 2
