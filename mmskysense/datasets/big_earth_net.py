@@ -52,7 +52,7 @@ WITHOUT_CLASS = ('Road and rail networks and associated land', 'Port areas',
 
 @DATASETS.register_module()
 class BigEarthNetDataset(MultiSensorClsDataset):
-    """BigEarthNet-S2 and BigEarthNet-MM, version 1, 19 classes.
+    """BigEarthNet-S2 and BigEarthNet-MM, versions 1 and 2, 19 classes.
 
     Patches of 1.2 km: Sentinel-2 in 120 pixels of 10 m and, in the
     multi-modal set, Sentinel-1 on the same grid. Made by

@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
-r"""Write BigEarthNet (version 1) as one raster a sensor, and an index a split.
+r"""Write BigEarthNet as one raster a sensor, and an index a split.
 
 ROOT holds the unpacked archives (``BigEarthNet-v1.0`` and, for the
 multi-modal set, ``BigEarthNet-S1-v1.0``) and the lists of the splits,
@@ -8,6 +8,9 @@ multi-modal set, ``BigEarthNet-S1-v1.0``) and the lists of the splits,
 
     python tools/dataset_converters/bigearthnet.py downloads/bigearthnet \
         --out data/bigearthnet --sensors s2_l2a s1_grd
+
+Of version 2 it holds ``metadata.parquet``, ``BigEarthNet-S2`` and
+``BigEarthNet-S1``.
 """
 
 from collections.abc import Sequence
@@ -27,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                         choices=tuple(PATCHES),
                         help='Sentinel-2, and Sentinel-1 for the multi-modal '
                         'set')
-    parser.add_argument('--splits', help='folder of the split lists, if it '
-                        'is not ROOT')
+    parser.add_argument('--splits', help='folder of the split lists or of '
+                        'metadata.parquet, if it is not ROOT')
     args = parser.parse_args(argv)
     with plain_refusal('bigearthnet.py'):
         report, summary = convert_bigearthnet(**vars(args))

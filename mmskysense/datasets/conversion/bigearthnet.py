@@ -1,14 +1,12 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
-"""BigEarthNet (version 1) as published to one raster a sensor and an index.
+"""BigEarthNet as published to one raster a sensor and an index a split.
 
-Each band is a file of its own, at 10, 20 or 60 m. They are brought to one
-file on the 10 m grid here and not when they are loaded: training then opens
-one file in place of ten for each of half a million patches.
+Version 1 is read here (a label file in each patch, lists of the splits), the
+table of version 2 in :mod:`.bigearthnet_v2`.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,9 +18,10 @@ from mmskysense.datasets.big_earth_net import NOMENCLATURE, WITHOUT_CLASS
 from mmskysense.datasets.tile_index import INDEX_VERSION
 from mmskysense.sensors import get_sensor
 
-from .band_files import find_bands, read_bands
+from . import bigearthnet_v2
+from .bigearthnet_patches import PATCHES, find_folder, write_rasters
 from .errors import DataError
-from .files import read_json, read_lines, write_geotiff, write_json
+from .files import read_json, read_lines, write_json
 from .runner import (
     ConversionItem,
     ConversionReport,
@@ -30,13 +29,10 @@ from .runner import (
     run_conversion,
 )
 from .scene_tiles import band_statistics
-from .tiling import check_same_size
 from .verification import verify_counts
 
 #: Patches in the published lists of the splits.
 SPLITS = dict(train=269695, val=123723, test=125866)
-#: Sensor -> how the names of its patches begin.
-PATCHES = {'s2_l2a': r'S2[A-D]_MSIL2A_\w+', 's1_grd': r'S1[A-D]_IW_GRDH_\w+'}
 #: Published lists of patches that the splits leave out.
 BAD_LISTS = ('patches_with_seasonal_snow.csv',
              'patches_with_cloud_and_shadow.csv')
@@ -45,36 +41,6 @@ _CLASS_IDS = {
     label: number
     for number, labels in enumerate(NOMENCLATURE.values()) for label in labels
 }
-
-
-def find_folder(root: Path, sensor: str) -> Path:
-    """The folder with one folder for each patch of a sensor.
-
-    Args:
-        root: The download; the folder is at most two levels below.
-        sensor: ``s2_l2a`` or ``s1_grd``.
-
-    Raises:
-        DataError: No such folder.
-    """
-    pattern = re.compile(PATCHES[sensor])
-    level = [root]
-    for _ in range(3):
-        below = []
-        for folder in level:
-            try:
-                entries = sorted(os.scandir(folder), key=lambda e: e.name)
-            except OSError:
-                continue
-            folders = [entry for entry in entries if entry.is_dir()]
-            if any(pattern.fullmatch(entry.name) for entry in folders):
-                return folder
-            below += [Path(entry.path) for entry in folders]
-        level = below
-    raise DataError(root, f'expected a folder of {get_sensor(sensor).title} '
-                    'patches at most two levels below, found none',
-                    'unpack the archive there, or leave the sensor out of '
-                    '--sensors')
 
 
 def read_split(path: Path) -> list[tuple[int, str, str | None]]:
@@ -223,10 +189,8 @@ def class_ids(labels: Iterable[str], path: Path) -> list[int]:
 def convert_one(item: ConversionItem, out_dir: Path) -> ItemResult:
     """Write the rasters of one patch."""
     tile: dict[str, Any] = dict(id=item.key, split=item.split)
-    outputs: list[str] = []
-    record: dict[str, Any] = dict(tile=tile, bands={})
-    shape: tuple[int, ...] | None = None
-    for sensor, folder in item.payload.items():
+    folders: dict[str, Path] = item.payload
+    for sensor, folder in folders.items():
         path = folder / f'{folder.name}{METADATA}'
         metadata = _metadata(path)
         partner = metadata.get('corresponding_s2_patch', item.key)
@@ -239,31 +203,13 @@ def convert_one(item: ConversionItem, out_dir: Path) -> ItemResult:
             raise DataError(path, f'expected the classes {tile["labels"]} of '
                             f'its partner, found {ids}',
                             'the files are of different versions')
-        entry = get_sensor(sensor)
-        stack = read_bands(find_bands(folder, entry.band_names),
-                           resample=True, nodata=entry.nodata or 0)
-        if shape is None:
-            shape = stack.image.shape[1:]
-        check_same_size(shape, stack.image.shape[1:], item.key, str(folder))
-        # One folder for each acquisition: a file system does not like half a
-        # million files in one.
-        name = f'{sensor}/{folder.name.rsplit("_", 2)[0]}/{folder.name}.tif'
-        write_geotiff(out_dir / name, stack.image, stack.crs,
-                      stack.transform, entry.nodata, entry.band_names)
-        outputs.append(name)
-        tile[sensor] = [name]
         day = metadata.get('acquisition_date',
                            metadata.get('acquisition_time'))
         tile[f'{sensor}_dates'] = [str(day)[:10]]
-        record['bands'][sensor] = _band_sums(stack.image, entry.nodata)
-    return ItemResult(tuple(outputs), record)
-
-
-def _band_sums(image: np.ndarray, nodata: float | None) -> dict[str, Any]:
-    measured = np.isfinite(image).all(0) & (image != nodata).all(0)
-    values = image[:, measured].astype(np.float64)
-    return dict(count=values.shape[1], sum=values.sum(1).round(3).tolist(),
-                squares=(values**2).sum(1).round(3).tolist())
+    rasters = write_rasters(item.key, folders, out_dir)
+    tile.update((sensor, [name]) for sensor, name in rasters.files.items())
+    return ItemResult(tuple(rasters.files.values()),
+                      dict(tile=tile, bands=rasters.bands))
 
 
 def convert_bigearthnet(root: str, out: str, splits: str | None = None,
@@ -276,7 +222,8 @@ def convert_bigearthnet(root: str, out: str, splits: str | None = None,
     Args:
         root: Folder of the unpacked archives.
         out: Folder to write, ``data_root`` of the configs.
-        splits: Folder of the split lists; ``root`` by default.
+        splits: Folder of the split lists (version 1) or of
+            ``metadata.parquet`` (version 2); ``root`` by default.
         sensors: ``s2_l2a``, ``s1_grd`` or both.
         workers: Processes.
         skip_bad: List damaged patches and go on.
@@ -295,15 +242,22 @@ def convert_bigearthnet(root: str, out: str, splits: str | None = None,
                          f'{", ".join(PATCHES)}')
     # Sentinel-2 first: its patch names the sample.
     sensors = [sensor for sensor in PATCHES if sensor in sensors]
-    items, excluded = find_items(Path(root), Path(splits or root), sensors)
-    verify_counts(items, SPLITS, root, partial)
+    lists = Path(splits or root)
+    version = 2 if (lists / bigearthnet_v2.TABLE).is_file() else 1
+    if version == 2:
+        items, excluded = bigearthnet_v2.find_items(Path(root), lists, sensors)
+        published, convert = bigearthnet_v2.SPLITS, bigearthnet_v2.convert_one
+    else:
+        items, excluded = find_items(Path(root), lists, sensors)
+        published, convert = SPLITS, convert_one
+    verify_counts(items, published, root, partial)
     report = run_conversion(
-        items, convert_one, out, workers, skip_bad,
-        dict(sensors=list(sensors)), 'BigEarthNet')
+        items, convert, out, workers, skip_bad,
+        dict(sensors=list(sensors), version=version), 'BigEarthNet')
     results = list(report.results.values())
     summary: dict[str, Any] = dict(
-        dataset='BigEarthNet', splits={}, bad=len(report.bad),
-        snow_or_clouds=excluded)
+        dataset='BigEarthNet', version=version, splits={},
+        bad=len(report.bad), snow_or_clouds=excluded)
     names = list(NOMENCLATURE)
     for split in excluded:
         tiles = [result.record['tile'] for result in results
