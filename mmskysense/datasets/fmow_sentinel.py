@@ -21,6 +21,7 @@ class FMoWSentinelDataset(MultiSensorClsDataset):
 
     One sample an image: a cloud composite of 90 days around a place of the
     Functional Map of the World, some 50 pixels of 10 m wide, sides differ.
+    With ``series=True`` one sample a place, with all its images.
     The index of each split is made by
     ``tools/dataset_converters/fmow_sentinel.py``; it names the images where
     they lie.
@@ -28,7 +29,8 @@ class FMoWSentinelDataset(MultiSensorClsDataset):
     Args:
         sensors: ``s2_l2a``; the files' bands are :data:`FILE_BANDS`.
         split: ``'train'``, ``'val'`` or ``'test_gt'``.
-        index: Index file; ``SPLIT.json`` by default.
+        index: Index file; ``SPLIT.json`` or ``SPLIT_series.json`` by default.
+        series: Samples are places, for :class:`LoadMultiSensorTile`.
         **kwargs: Of :class:`MultiSensorClsDataset`.
     """
 
@@ -58,8 +60,10 @@ class FMoWSentinelDataset(MultiSensorClsDataset):
                  sensors: Sequence[str] = ('s2_l2a', ),
                  split: str = 'train',
                  index: str | None = None,
+                 series: bool = False,
                  **kwargs: Any) -> None:
         kwargs.setdefault('reader_options',
                           dict(s2_l2a=dict(bands=FILE_BANDS)))
-        super().__init__(sensors=sensors, split=split,
-                         index=index or f'{split}.json', **kwargs)
+        name = f'{split}_series.json' if series else f'{split}.json'
+        super().__init__(sensors=sensors, split=split, index=index or name,
+                         **kwargs)

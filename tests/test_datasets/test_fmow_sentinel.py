@@ -23,8 +23,10 @@ from mmskysense.datasets.fmow_sentinel import FILE_BANDS
 from mmskysense.datasets.transforms import LoadGeoTIFF
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ('configs/classification/'
-          'skysense_v2_base_finetune_8xb64-50k_fmow-sentinel-96x96.py')
+CONFIGS = ('configs/classification/'
+           'skysense_v2_base_finetune_8xb64-50k_fmow-sentinel-96x96.py',
+           'configs/classification/skysense_v2_base_fusion-linear_8xb16-50k_'
+           'fmow-sentinel-series-96x96.py')
 CLASSES = ('airport', 'multi-unit_residential', 'zoo')
 
 
@@ -47,7 +49,7 @@ def write_download(root):
                               values.astype(np.uint16), 'EPSG:4326',
                               (5.0, 45.0), 1e-4)
                     writer.writerow([place, name, place, image,
-                                     '2017-06-13T10:20:30Z',
+                                     f'201{7 - image // 100}-06-13T10:20:30Z',
                                      'POLYGON ((5 45, 5 46, 6 46, 5 45))'])
     return root
 
@@ -88,14 +90,34 @@ def test_the_index_names_images_where_they_lie(converted):
     assert os.path.isfile(sample['img_path'])
     names = dataset.metainfo['classes']
     assert names[sample['gt_label']] == 'multi-unit_residential'
-    assert sample['acquired'] == dict(s2_l2a=['2017-06-13'])
+    assert sample['acquired'] == dict(s2_l2a=['2016-06-13'])
     image = LoadGeoTIFF('s2_l2a', bands=FILE_BANDS).transform(sample)['img']
     # B02 is the second band of the file, B8A the ninth, B12 the last.
     levels = (image.mean((0, 1)) // 100).astype(int).tolist()
     assert levels == [4, 5, 6, 7, 8, 9, 10, 11, 14, 15]
     summary = json.loads((converted / 'conversion.json').read_text())
     assert summary['splits']['train'] == dict(
-        images=6, empty=0, classes=dict.fromkeys(CLASSES, 2))
+        images=6, empty=0, places=3, other_grid=0,
+        classes=dict.fromkeys(CLASSES, 2))
+
+
+def test_a_series_has_the_dates_of_a_place_in_order(tmp_path):
+    root = write_download(tmp_path / 'download')
+    # One image of another size, where two of three are alike.
+    rewrite(root / 'train.csv', '0,airport,0,102',
+            '0,airport,0,7,2018-01-01T00:00:00Z,\n0,airport,0,102')
+    write_tif(path(root, 'train', 'airport', 0, 7),
+              np.full((13, 9, 9), 700, np.uint16))
+    _, summary = convert(root, tmp_path / 'data')
+    assert summary['splits']['train']['other_grid'] == 1
+    dataset = FMoWSentinelDataset(data_root=str(tmp_path / 'data'),
+                                  series=True)
+    assert [sample['tile_id'] for sample in dataset] == [
+        f'train/{name}_{place}' for place, name in enumerate(CLASSES)]
+    sample = dataset[0]
+    assert sample['acquired'] == dict(s2_l2a=['2016-06-13', '2017-06-13'])
+    assert [Path(name).stem for name in sample['paths']['s2_l2a']] == [
+        'airport_0_102', 'airport_0_1']
 
 
 def test_images_without_a_measured_pixel_are_left_out(tmp_path):
@@ -150,11 +172,16 @@ def test_bad_images_can_be_left_out_and_parts_accepted(tmp_path):
     assert again.resumed == 17
 
 
-def test_the_config_trains_validates_and_tests(converted, tmp_path):
+@pytest.mark.parametrize('name', CONFIGS)
+def test_a_config_trains_validates_and_tests(name, converted, tmp_path):
     pytest.importorskip('mmpretrain')
-    cfg = Config.fromfile(str(ROOT / CONFIG))
+    cfg = Config.fromfile(str(ROOT / name))
     cfg.model.backbone.update(arch='tiny', drop_path_rate=0.0)
     cfg.model.head.in_channels = 384
+    if 'fusion' in cfg.model.neck:
+        cfg.model.neck.in_channels = (384, )
+        cfg.model.neck.fusion.update(embed_dims=32, depth=1, num_heads=2)
+        cfg.model.head.in_channels = 32
     for phase in ('train', 'val', 'test'):
         loader = cfg[f'{phase}_dataloader']
         loader.dataset.data_root = str(converted)
@@ -162,11 +189,13 @@ def test_the_config_trains_validates_and_tests(converted, tmp_path):
         for transform in loader.dataset.pipeline:
             if 'scale' in transform:
                 transform.scale = 32 if phase == 'train' else (32, 32)
+            elif 'size' in transform:
+                transform.size = 32
     cfg.test_dataloader.dataset.split = 'test_gt'
     cfg.train_cfg.update(max_iters=3, val_interval=3)
     cfg.param_scheduler = []
     cfg.default_hooks.logger.interval = 1
-    cfg.visualizer.name = 'fmow'
+    cfg.visualizer.name = str(tmp_path)
     cfg.work_dir = str(tmp_path / 'work')
     runner = Runner.from_cfg(cfg)
     runner.train()

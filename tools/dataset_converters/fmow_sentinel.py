@@ -27,8 +27,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     with plain_refusal('fmow_sentinel.py'):
         report, summary = convert_fmow_sentinel(**vars(args))
     for split, entry in summary['splits'].items():
-        print(f'{split}: {entry["images"]} images of {len(entry["classes"])} '
-              f'classes; {entry["empty"]} without a measured pixel left out')
+        print(f'{split}: {entry["images"]} images of {entry["places"]} '
+              f'places and {len(entry["classes"])} classes; {entry["empty"]} '
+              'without a measured pixel left out; '
+              f'{entry["other_grid"]} not in a series for their size')
     print(f'{args.out}: {report}')
     if summary['mean']:
         print('band statistics of the training images: --cfg-options '

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,8 @@ def _read_list(path: Path, folder: Path, split: str) -> list[ConversionItem]:
 
 def convert_one(item: ConversionItem, out_dir: Path) -> ItemResult:
     """Read one image as training will; nothing is written."""
-    values, valid = RasterReader(item.source, SENSOR, bands=FILE_BANDS).read()
+    reader = RasterReader(item.source, SENSOR, bands=FILE_BANDS)
+    values, valid = reader.read()
     measured = values[:, valid].astype(np.float64)
     classes = FMoWSentinelDataset.METAINFO['classes']
     tile: dict[str, Any] = {
@@ -111,9 +113,47 @@ def convert_one(item: ConversionItem, out_dir: Path) -> ItemResult:
     }
     return ItemResult(
         (), dict(tile=tile,
+                 # Rounded to 0.1 m, in degrees.
+                 grid=[*valid.shape, *(round(bound, 6) for bound in
+                                       reader.grid.bounds)],
                  bands=dict(count=measured.shape[1],
                             sum=measured.sum(1).round(3).tolist(),
                             squares=(measured**2).sum(1).round(3).tolist())))
+
+
+def place_series(records: Sequence[Mapping[str, Any]]
+                 ) -> tuple[list[dict[str, Any]], int]:
+    """One tile for each place, with its images in order of time.
+
+    Args:
+        records: Of :func:`convert_one`, images with measured pixels.
+
+    Returns:
+        The tiles, and the number of images that were left out because their
+        size or outline is not the most frequent one of their place: a series
+        is on one grid.
+    """
+    places: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        places.setdefault(record['tile']['id'].rpartition('_')[0],
+                          []).append(record)
+    series, left_out = [], 0
+    for name, images in places.items():
+        grids = Counter(tuple(image['grid']) for image in images)
+        grid = grids.most_common(1)[0][0]
+        kept = sorted((image['tile'] for image in images
+                       if tuple(image['grid']) == grid),
+                      key=lambda tile: tile[f'{SENSOR}_dates'])
+        left_out += len(images) - len(kept)
+        series.append({
+            'id': name,
+            'split': kept[0]['split'],
+            SENSOR: [path for tile in kept for path in tile[SENSOR]],
+            f'{SENSOR}_dates': [day for tile in kept
+                                for day in tile[f'{SENSOR}_dates']],
+            'label': kept[0]['label'],
+        })
+    return series, left_out
 
 
 def convert_fmow_sentinel(root: str, out: str, workers: int = 1,
@@ -130,7 +170,8 @@ def convert_fmow_sentinel(root: str, out: str, workers: int = 1,
 
     Returns:
         The report, and a summary that is also in ``OUT/conversion.json``;
-        ``OUT/SPLIT.json`` is what the dataset reads.
+        ``OUT/SPLIT.json`` (one image a sample) and
+        ``OUT/SPLIT_series.json`` (one place) are what the dataset reads.
     """
     items = find_items(Path(root))
     verify_counts(items, SPLITS, root, partial)
@@ -146,11 +187,16 @@ def convert_fmow_sentinel(root: str, out: str, workers: int = 1,
                if record['tile']['split'] == split]
         # Nothing can be learned from an image without one measured pixel.
         tiles = [record['tile'] for record in own if record['bands']['count']]
-        write_json(Path(out) / f'{split}.json',
-                   dict(version=INDEX_VERSION, tiles=tiles))
+        series, other_grid = place_series(
+            [record for record in own if record['bands']['count']])
+        for name, entries in ((split, tiles), (f'{split}_series', series)):
+            write_json(Path(out) / f'{name}.json',
+                       dict(version=INDEX_VERSION, tiles=entries))
         counts = Counter(classes[tile['label']] for tile in tiles)
         summary['splits'][split] = dict(images=len(tiles),
                                         empty=len(own) - len(tiles),
+                                        places=len(series),
+                                        other_grid=other_grid,
                                         classes=dict(sorted(counts.items())))
     summary.update(bands=list(get_sensor(SENSOR).band_names),
                    **band_statistics([

@@ -13,6 +13,7 @@ from .loading import LoadGeoTIFF
 from .multi_crop_views import MultiCropViews
 from .multi_sensor_flip import MultiSensorFlip
 from .multi_sensor_geometry import MultiSensorRandomCrop, MultiSensorRandomFlip
+from .multi_sensor_resize import MultiSensorResize
 from .radiometric_jitter import RadiometricJitter
 
 __all__ = [
@@ -21,6 +22,6 @@ __all__ = [
     'LoadGeoTIFFAnnotations', 'LoadMultiSensorTile', 'LoadTileLabels',
     'MultiCropViews', 'MultiSensorFlip', 'MultiSensorRandomCrop',
     'MultiSensorRandomFlip',
-    'PackMultiSensorClsInputs',
+    'MultiSensorResize', 'PackMultiSensorClsInputs',
     'PackMultiSensorSegInputs', 'PackPretrainInputs', 'RadiometricJitter'
 ]
