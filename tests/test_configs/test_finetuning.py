@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 sys.path.insert(0, str(Path(__file__).parent))
 from downstream import CONFIGS, shrink, write_flood_chips
 
+from mmskysense import SkySenseV2
 from mmskysense.engine import use_test_time_augmentation
 
 UPERNET = 'configs/segmentation/skysense_v2_tiny_upernet_1xb4-2k_' \
@@ -175,3 +176,40 @@ def test_a_few_images_are_a_training_set(small):
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert len(runner.train_dataloader.dataset) == 2
+
+
+@pytest.mark.parametrize('name', [
+    UPERNET, 'configs/classification/skysense_v2_tiny_finetune_1xb32-2k_'
+    'sample-world-64x64.py', 'configs/detection/skysense_v2_tiny_faster-rcnn_'
+    'fpn_1xb4-2k_sample-world-320x320.py'])
+def test_adapters_in_every_host_with_averaged_weights(small, name, tmp_path):
+    pytest.importorskip('peft')
+    encoder = SkySenseV2(SHALLOW)
+    encoder.init_weights()
+    torch.save(encoder.state_dict(), tmp_path / 'encoder.pth')
+    cfg = small(name)
+    cfg.model.backbone.update(
+        type='mmskysense.LoRASkySenseV2', lora=dict(save='adapters'),
+        init_cfg=dict(checkpoint=str(tmp_path / 'encoder.pth')))
+    cfg.custom_hooks = [dict(type='EMAHook', momentum=0.5)]
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    path = str(Path(cfg.work_dir) / 'iter_2.pth')
+    saved = torch.load(path, weights_only=False)
+    for key in ('state_dict', 'ema_state_dict'):
+        inside = {name for name in saved[key] if 'backbone.' in name}
+        assert any('.lora_B.' in name for name in inside)
+        assert not [name for name in inside if 'tokenizers' in name]
+    again = small_again(cfg)
+    again.custom_hooks = cfg.custom_hooks
+    again.resume, again.load_from = True, path
+    again.train_cfg.max_iters = again.train_cfg.val_interval = 3
+    resumed = Runner.from_cfg(again)
+    resumed.train()
+    assert resumed.iter == 3
+    own = dict(resumed.model.backbone.named_parameters())
+    frozen = {name: value for name, value in encoder.state_dict().items()
+              if name in own and not own[name].requires_grad}
+    assert len(frozen) > 20
+    for name, value in frozen.items():
+        torch.testing.assert_close(own[name], value, rtol=0, atol=0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -84,6 +84,22 @@ class LoRAOptions:
                              f'{_SAVES}')
 
 
+class _Names(set[str]):
+    """A set that copies of a model share.
+
+    ``EMAHook`` copies the model before its weights are there, and both must
+    leave out the same.
+    """
+
+    def replace(self, names: Iterable[str]) -> None:
+        names = set(names)
+        self.clear()
+        self.update(names)
+
+    def __deepcopy__(self, memo: dict) -> _Names:
+        return self
+
+
 @MODELS.register_module()
 class LoRASkySenseV2(SkySenseV2):
     """:class:`SkySenseV2`, frozen, with trained low-rank adapters.
@@ -141,7 +157,7 @@ class LoRASkySenseV2(SkySenseV2):
                 part in name.split('.') for part in self.lora.trained))
         self._freeze()
         # Of the checkpoint of init_cfg: what a saved file may leave out.
-        self._unchanged: set[str] = set()
+        self._unchanged = _Names()
         self._register_state_dict_hook(_leave_out_unchanged)
 
     @contextmanager
@@ -173,12 +189,11 @@ class LoRASkySenseV2(SkySenseV2):
                 level=logging.WARNING)
         elif self.lora.save == 'adapters':
             base = self._base()
-            self._unchanged = {
+            self._unchanged.replace(
                 name for name, value in self.named_parameters()
                 if not value.requires_grad and (
                     kept := base.get(_plain_name(name))) is not None
-                and torch.equal(kept, value.cpu())
-            }
+                and torch.equal(kept, value.cpu()))
         trained = sum(p.numel() for p in self.parameters() if p.requires_grad)
         total = sum(p.numel() for p in self.parameters())
         print_log(f'LoRA of rank {self.lora.rank} in {len(self.adapted)} '
@@ -207,7 +222,7 @@ class LoRASkySenseV2(SkySenseV2):
                 name: _plain_name(name) for name in absent}, expected)
             state_dict.update({
                 prefix + name: value for name, value in base.items()})
-            self._unchanged = absent
+            self._unchanged.replace(absent)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 

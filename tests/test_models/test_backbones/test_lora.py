@@ -5,7 +5,9 @@ Tests that need peft (requirements/lora.txt) are skipped without it.
 """
 
 import copy
+import importlib.util
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -249,6 +251,14 @@ def test_adapters_of_another_encoder_are_refused(adapt, base, tmp_path,
         no_base.load_state_dict(torch.load(path)['state_dict'], strict=False)
 
 
+def load_tool():
+    path = Path(__file__).parents[3] / 'tools/model_converters/merge_lora.py'
+    spec = importlib.util.spec_from_file_location('merge_lora_tool', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_merging_is_arithmetic_and_needs_no_peft(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'peft', None)
     name = 'backbone.stages.2.blocks.0.mlp.fc1'
@@ -263,7 +273,14 @@ def test_merging_is_arithmetic_and_needs_no_peft(tmp_path, monkeypatch):
             f'{name}.lora_A.default.weight': down,
             f'{name}.lora_B.default.weight': up, 'head.weight': bias}),
         tmp_path / 'run.pth')
-    merge_lora(tmp_path / 'run.pth', tmp_path / 'out' / 'merged.pth')
+    tool = load_tool()
+    monkeypatch.setattr(sys, 'argv', [
+        'merge_lora.py', str(tmp_path / 'run.pth'),
+        str(tmp_path / 'out' / 'merged.pth'),
+        '--config', str(tmp_path / 'merged.py')])
+    tool.main()
+    config = Config.fromfile(str(tmp_path / 'merged.py'))
+    assert config.model.backbone == dict(type='mmskysense.SkySenseV2')
     state = torch.load(tmp_path / 'out/merged.pth')['state_dict']
     assert set(state) == {f'{name}.weight', f'{name}.bias', 'head.weight'}
     torch.testing.assert_close(
