@@ -88,6 +88,7 @@ if __name__ == '__main__':
             'mminstall': read_requirements('mminstall'),
             'optional': read_requirements('optional'),
             'tests': read_requirements('tests'),
+            'lora': read_requirements('lora'),
             'text': read_requirements('text'),
             'docs': read_requirements('docs'),
             'all': read_requirements('mminstall') +

@@ -18,6 +18,7 @@ if find_spec('mmengine') is not None:
 
 _PUBLIC = {
     'SkySenseV2': 'mmskysense.models',
+    'LoRASkySenseV2': 'mmskysense.models',
     'MultiModalTemporalFusion': 'mmskysense.models',
     'SkySenseV2Pretrainer': 'mmskysense.models',
     'QSACLHead': 'mmskysense.models',

@@ -15,6 +15,7 @@ from mmengine.registry import init_default_scope
 
 from mmskysense.utils import require
 from mmskysense.utils.checkpoint import check_checkpoint
+from mmskysense.utils.lora_checkpoint import forget_start
 from mmskysense.utils.palette import default_palette
 
 #: Task -> the host whose scope a config of it has by default.
@@ -72,9 +73,7 @@ class HostModel:
             init_default_scope=False)
         init_default_scope(host)
         settings = copy.deepcopy(cfg.model)
-        settings.pop('pretrained', None)
-        if 'init_cfg' in settings.get('backbone', {}):
-            settings.backbone.init_cfg = None
+        forget_start(settings)
         model = registry.MODELS.build(settings)
         meta = check_checkpoint(model, checkpoint).get('meta') or {}
         self.task, self.amp = task, amp

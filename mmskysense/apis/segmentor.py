@@ -18,6 +18,7 @@ from torch import Tensor
 from mmskysense.sensors import get_sensor
 from mmskysense.utils import require
 from mmskysense.utils.checkpoint import check_checkpoint
+from mmskysense.utils.lora_checkpoint import forget_start
 from mmskysense.utils.palette import default_palette
 
 
@@ -144,10 +145,7 @@ class WindowSegmentor:
         register_all_modules(init_default_scope=False)
         init_default_scope(cfg.get('default_scope') or 'mmseg')
         settings = copy.deepcopy(cfg.model)
-        # The checkpoint holds every weight: nothing else is to be loaded.
-        settings.pop('pretrained', None)
-        if 'init_cfg' in settings.get('backbone', {}):
-            settings.backbone.init_cfg = None
+        forget_start(settings)
         model = MODELS.build(settings)
         if not hasattr(model, 'encode_decode'):
             raise ValueError(

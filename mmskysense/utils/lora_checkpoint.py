@@ -24,6 +24,22 @@ _DOWN, _UP, _BASE = ('.lora_A.default.weight', '.lora_B.default.weight',
                      '.base_layer.')
 
 
+def forget_start(model: Any) -> None:
+    """Forget the encoder that a model starts from, unless it is needed.
+
+    A trained checkpoint holds every weight; only files of adapters take the
+    rest from ``init_cfg``.
+
+    Args:
+        model: Config of a model, changed in place.
+    """
+    model.pop('pretrained', None)
+    backbone = model.get('backbone') or {}
+    if 'init_cfg' in backbone and \
+            (backbone.get('lora') or {}).get('save') != 'adapters':
+        backbone['init_cfg'] = None
+
+
 def checksum(tensors: Mapping[str, Tensor]) -> Tensor:
     """Sum of absolute values of float tensors, float64, shape ()."""
     total = torch.zeros((), dtype=torch.float64)

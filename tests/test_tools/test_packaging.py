@@ -99,7 +99,7 @@ def test_wheel_forces_no_openmmlab_distribution(wheel):
     }
     assert {'torch', 'numpy', 'rasterio'} <= hard
     assert not any('mm' in name for name in hard)
-    assert {'mminstall', 'optional', 'tests', 'text',
+    assert {'mminstall', 'optional', 'tests', 'text', 'lora',
             'docs'} <= set(metadata.get_all('Provides-Extra'))
 
 
@@ -135,8 +135,8 @@ def test_every_direct_requirement_of_the_tested_set_admits_its_pin():
     for pin in requirements('constraints'):
         assert re.fullmatch(r'==[^*]+', str(pin.specifier)), pin
         pins.setdefault(pin.name, []).append(str(pin.specifier)[2:])
-    for name in ('runtime', 'mminstall', 'optional', 'tests', 'text', 'demo',
-                 'lint', 'build'):
+    for name in ('runtime', 'mminstall', 'optional', 'tests', 'text', 'lora',
+                 'demo', 'lint', 'build'):
         for requirement in requirements(name):
             for version in pins.get(requirement.name, []):
                 assert version in requirement.specifier, requirement

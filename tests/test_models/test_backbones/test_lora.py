@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from mmengine.runner import load_state_dict, save_checkpoint
 from mmengine.runner.checkpoint import get_state_dict
@@ -20,7 +20,7 @@ from mmskysense import SkySenseV2
 from mmskysense.models.backbones.lora import LoRAOptions, LoRASkySenseV2
 from mmskysense.registry import MODELS
 from mmskysense.utils.checkpoint import CheckpointError, check_checkpoint
-from mmskysense.utils.lora_checkpoint import merge_lora
+from mmskysense.utils.lora_checkpoint import forget_start, merge_lora
 
 SMALLEST = dict(embed_dims=16, depths=(1, 1, 1, 1), head_dims=8)
 
@@ -325,3 +325,34 @@ def test_without_peft_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'peft', None)
     with pytest.raises(ImportError, match='requirements/lora.txt'):
         LoRASkySenseV2(SMALLEST)
+
+
+def test_mixed_precision_and_recomputed_activations(adapt):
+    model = adapt().train()
+    for stage in model.stages:
+        stage.with_cp = True
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        loss = sum(level.float().square().mean()
+                   for level in model(torch.rand(1, 3, 40, 40)))
+    loss.backward()
+    gradients = {n: p.grad for n, p in model.named_parameters()
+                 if p.requires_grad}
+    assert all(g is not None and g.dtype == torch.float32
+               and torch.isfinite(g).all() for g in gradients.values())
+    # At the start only the second matrix has a gradient: it is zero.
+    assert all(bool(g.abs().sum() > 0) == ('.lora_A.' not in n)
+               for n, g in gradients.items())
+
+
+@pytest.mark.parametrize('backbone,kept', [
+    (dict(init_cfg=dict(checkpoint='a')), False),
+    (dict(init_cfg=dict(checkpoint='a'), lora=dict(rank=2)), False),
+    (dict(init_cfg=dict(checkpoint='a'), lora=dict(save='adapters')), True)])
+def test_a_map_needs_the_start_of_adapters_alone(backbone, kept):
+    model = ConfigDict(dict(pretrained='b', backbone=backbone))
+    forget_start(model)
+    assert 'pretrained' not in model
+    assert bool(model.backbone.init_cfg) == kept
+    nothing = ConfigDict(dict(type='A'))
+    forget_start(nothing)
+    assert nothing == dict(type='A')
