@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -18,6 +19,8 @@ from mmskysense.engine import use_test_time_augmentation
 
 UPERNET = 'configs/segmentation/skysense_v2_tiny_upernet_1xb4-2k_' \
     'sample-world-256x256.py'
+CLASSIFIER = 'configs/classification/skysense_v2_tiny_finetune_1xb32-2k_' \
+    'sample-world-64x64.py'
 EMA = UPERNET.replace('upernet', 'upernet-ema')
 HOSTS = dict(
     segmentation='mmseg', classification='mmpretrain', detection='mmdet')
@@ -156,8 +159,7 @@ def small_again(cfg):
 
 @pytest.mark.parametrize('name', [
     UPERNET, 'configs/segmentation/skysense_v2_tiny_upernet_1xb4-1k_'
-    'flood-s1s2-256x256.py', 'configs/classification/skysense_v2_tiny_'
-    'finetune_1xb32-2k_sample-world-64x64.py'])
+    'flood-s1s2-256x256.py', CLASSIFIER])
 def test_rare_classes_are_drawn_more_often(small, name):
     cfg = small(name)
     cfg.train_dataloader.sampler.type = 'mmskysense.RareClassSampler'
@@ -179,8 +181,7 @@ def test_a_few_images_are_a_training_set(small):
 
 
 @pytest.mark.parametrize('name', [
-    UPERNET, 'configs/classification/skysense_v2_tiny_finetune_1xb32-2k_'
-    'sample-world-64x64.py', 'configs/detection/skysense_v2_tiny_faster-rcnn_'
+    UPERNET, CLASSIFIER, 'configs/detection/skysense_v2_tiny_faster-rcnn_'
     'fpn_1xb4-2k_sample-world-320x320.py'])
 def test_adapters_in_every_host_with_averaged_weights(small, name, tmp_path):
     pytest.importorskip('peft')
@@ -213,3 +214,21 @@ def test_adapters_in_every_host_with_averaged_weights(small, name, tmp_path):
     assert len(frozen) > 20
     for name, value in frozen.items():
         torch.testing.assert_close(own[name], value, rtol=0, atol=0)
+
+
+def test_the_pages_class_balanced_data_set(small, tmp_path):
+    """The snippet of the page, in a config of its own."""
+    page = (Path(__file__).parents[2] /
+            'docs/user_guides/finetuning.md').read_text()
+    snippet, = (block for block in page.split('```python\n')
+                if 'ClassBalancedDataset' in block.split('```')[0])
+    base = small(CLASSIFIER)
+    base.dump(str(tmp_path / 'base.py'))
+    config = tmp_path / 'balanced.py'
+    config.write_text("_base_ = ['base.py']\n" + snippet.split('```')[0])
+    cfg = Config.fromfile(str(config))
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    dataset = runner.train_dataloader.dataset
+    assert type(dataset).__name__ == 'ClassBalancedDataset'
+    assert len(dataset) >= len(dataset.dataset) > 0
