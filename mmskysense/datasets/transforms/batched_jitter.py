@@ -79,6 +79,9 @@ def _around_one(like: Tensor, strength: float, channels: int = 1) -> Tensor:
 def _vary_digital_numbers(image: Tensor, seen: Tensor,
                           strength: Mapping[str, float]) -> Tensor:
     image = image * _around_one(image, strength['brightness'])
+    if strength['band_gain']:
+        image = image * _around_one(image, strength['band_gain'],
+                                    image.shape[1])
     middle = (image * seen).sum((2, 3), keepdim=True) / seen.sum(
         (2, 3), keepdim=True).clamp(min=1)
     image = (image - middle) * _around_one(image, strength['contrast'])

@@ -19,8 +19,8 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 # All strengths are ours; none is published.
 _DEFAULTS: dict[Unit, dict[str, float]] = {
     Unit.DIGITAL_NUMBER_8BIT:
-    dict(brightness=0.3, contrast=0.3, gamma=0.25, grayscale_prob=0.1,
-         blur_prob=0.3),
+    dict(brightness=0.3, contrast=0.3, gamma=0.25, band_gain=0.0,
+         grayscale_prob=0.1, blur_prob=0.3),
     Unit.REFLECTANCE_X10000:
     dict(gain=0.1, band_gain=0.05, offset=100.0, blur_prob=0.1),
     Unit.DECIBEL:
@@ -35,7 +35,8 @@ class RadiometricJitter(BaseTransform):
     Works on ``global_views`` and ``local_views`` in file units, each view
     and date on its own; pixels that were not measured stay 0.
 
-    - 8-bit imagery: brightness, contrast, gamma, grey, blur.
+    - 8-bit imagery: brightness, contrast, gamma, a gain for each band (colour
+      balance; off unless asked for), grey, blur.
     - Reflectance: a common gain (illumination), a gain for each band
       (calibration), an offset (haze), blur.
     - Backscatter: a shift (calibration) and noise (speckle is additive in
@@ -44,8 +45,8 @@ class RadiometricJitter(BaseTransform):
     Args:
         prob: Probability that a date of a view is changed at all.
         options: Sensor -> strengths that replace the defaults: ``brightness,
-            contrast, gamma`` (relative), ``grayscale_prob, blur_prob``;
-            ``gain, band_gain`` (relative), ``offset`` (file units);
+            contrast, gamma, band_gain`` (relative), ``grayscale_prob,
+            blur_prob``; ``gain, band_gain`` (relative), ``offset`` (file units);
             ``shift, speckle`` (dB). 0 turns one off; None turns the sensor
             off.
 
@@ -109,6 +110,9 @@ def _factor(strength: float, count: int = 1) -> np.ndarray:
 def _vary_digital_numbers(image: np.ndarray, seen: np.ndarray,
                           strength: Mapping[str, float]) -> np.ndarray:
     image = image * _factor(strength['brightness'])
+    if strength['band_gain']:
+        image = image * _factor(strength['band_gain'],
+                                len(image))[:, None, None]
     middle = image[:, seen].mean(axis=1)[:, None, None]
     image = (image - middle) * _factor(strength['contrast']) + middle
     image = np.clip(image, 0, 255)

@@ -224,7 +224,8 @@ class SkySenseV2Pretrainer(BaseModel):
         if 'text_head' in heads:
             losses['loss_text'] = terms.text_term(heads['text_head'],
                                                   student, views)
-        losses['loss_koleo'] = terms.koleo_term(student)
+        losses['loss_koleo'] = terms.koleo_term(
+            student, heads['backbone'].sensors)
         if self.collect_statistics:
             self._collect(queries, student, teacher)
         if 'geo_context' in heads and self.training:

@@ -1,7 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """The terms of the loss: heads of both branches over encoded views."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -122,12 +122,31 @@ def move_prototypes(geo_context: Any, teacher: Views,
         encoded.sources[FUSED].measured[:, :, 0].flatten(0, 1))
 
 
-def koleo_term(student: Views) -> Tensor:
-    """KoLeo on each global view's fused features."""
+def koleo_term(student: Views, sensors: Sequence[str]) -> Tensor:
+    """KoLeo on each global view's features, of each sensor and fused.
+
+    On the fused features alone it leaves the encoder's free to differ in a
+    handful of directions (ours).
+
+    Args:
+        student: With ``'global'``.
+        sensors: All that the encoder takes. Batches of other processes may
+            have some that this one's lacks, and neighbours are looked for
+            together: an absent one takes part as nothing measured.
+
+    Returns:
+        Mean over sensors, the fused features, and views.
+    """
     views = student['global']
+    known = next(pooled for source, pooled in views.pooled.items()
+                 if source != FUSED)
+    absent = torch.zeros_like(known), torch.zeros_like(views.seen[FUSED])
     return torch.stack([
-        koleo_loss(features, measured) for features, measured in zip(
-            views.pooled[FUSED], views.seen[FUSED], strict=True)
+        koleo_loss(features, measured)
+        for source in (*sensors, FUSED)
+        for features, measured in zip(
+            views.pooled.get(source, absent[0]),
+            views.seen.get(source, absent[1]), strict=True)
     ]).mean()
 
 

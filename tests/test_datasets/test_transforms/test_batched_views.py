@@ -158,12 +158,13 @@ def test_a_sensor_that_no_tile_has_stays_absent():
 
 
 @pytest.mark.parametrize('option,where', [
-    ('brightness', 'mean'), ('contrast', 'std'), ('gamma', 'mean')])
+    ('brightness', 'mean'), ('contrast', 'std'), ('gamma', 'mean'),
+    ('band_gain', 'mean')])
 def test_jitter_varies_as_much_as_that_of_one_view(option, where):
     torch.manual_seed(0)
     np.random.seed(0)
     off = dict(brightness=0.0, contrast=0.0, gamma=0.0, grayscale_prob=0.0,
-               blur_prob=0.0)
+               band_gain=0.0, blur_prob=0.0)
     options = dict(hr_rgb={**off, option: 0.2})
     image = np.full((3, 8, 8), 100, np.float32)
     image[:, ::2] = 140
@@ -183,6 +184,9 @@ def test_jitter_varies_as_much_as_that_of_one_view(option, where):
     np.testing.assert_allclose(ours.mean(), theirs.mean(), rtol=0.02)
     np.testing.assert_allclose(ours.std(), theirs.std(), rtol=0.1)
     assert ours.std() > 0
+    # Only a gain for each band changes the balance of colours.
+    balance = found[:, 0].mean((2, 3)).std(1)
+    assert (balance > 1).any() == (option == 'band_gain')
 
 
 @pytest.mark.parametrize('name,bands', [
