@@ -120,8 +120,8 @@ def load_checkpoint_strictly(module: nn.Module,
                   f'{", ".join(new_norms)}', 'current')
     if allow_missing_sensors and new_sensors:
         print_log(
-            f'{path} has never seen {", ".join(new_sensors)}: tokenizer and '
-            'prompts start anew', 'current', level=30)
+            f'{path} has never seen {", ".join(new_sensors)}: prompts and '
+            'tokenizers of their own start anew', 'current', level=30)
 
 
 def package_backbone(checkpoint: str | os.PathLike,
@@ -287,7 +287,9 @@ def encoder_state(content: dict[str, Any], path: str | os.PathLike,
 
 def _sensor_of(key: str) -> str | None:
     match = _TOKENIZER.match(key) or _PROMPT.match(key)
-    return match.group(1) if match else None
+    # The tokenizer made of wavelengths belongs to no sensor.
+    return match.group(1) if match and match.group(1) != 'wavelength' \
+        else None
 
 
 def _stage_beyond(key: str, stages: int) -> bool:
@@ -302,7 +304,7 @@ def _stage_beyond(key: str, stages: int) -> bool:
 def _width(state: dict[str, Tensor]) -> int | None:
     """Width of stage 1, from the first tokenizer's weight."""
     for key, value in state.items():
-        if _TOKENIZER.match(key) and value.dim() == 4:
+        if _TOKENIZER.match(key) and key.endswith('.norm.weight'):
             return value.shape[0]
     return None
 

@@ -16,11 +16,14 @@ from mmskysense.registry import MODELS
 from mmskysense.sensors import get_sensor
 from mmskysense.utils.encoder_checkpoint import load_checkpoint_strictly
 
-from ..layers import AdaptivePatchMerging, Tokenizer
+from ..layers import AdaptivePatchMerging, Tokenizer, WavelengthTokenizer
 from .architectures import get_architecture
 from .stages import GlobalStage, WindowStage
 
 _POSITIONS = ('rotary', 'rotary_metres', 'none')
+_TOKENIZERS = ('conv', 'wavelength')
+# Key of the tokenizer that optical sensors share.
+_SHARED = 'wavelength'
 _PATCH_SIZE = 4
 # With positions in metres, tokens this far apart are one unit apart.
 _REFERENCE_METRES = 10.0
@@ -73,6 +76,9 @@ class SkySenseV2(BaseModule):
             The type may be left out; no other is accepted. A key ``adapt``,
             dict(NEW_SENSOR=KNOWN_SENSOR), starts the tokenizer of a sensor
             that the checkpoint lacks from the bands of one that it has.
+        tokenizer: ``'conv'``, the paper's: one convolution a sensor; or
+            ``'wavelength'``, ours: one :class:`WavelengthTokenizer` for all
+            optical sensors, while radar keeps convolutions of its own.
 
     Example:
         >>> import torch
@@ -98,7 +104,8 @@ class SkySenseV2(BaseModule):
                  frozen_stages: int = -1,
                  with_cp: bool = False,
                  drop_path_rate: float = 0.0,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | None = None,
+                 tokenizer: str = 'conv') -> None:
         super().__init__(_initialisation(init_cfg))
         self.arch = get_architecture(arch)
         self.sensors = tuple(sensors or (sensor, ))
@@ -108,17 +115,16 @@ class SkySenseV2(BaseModule):
         self.position = position
         self.merge = _merging_stages(merge, self.sensors)
         self._check_arguments()
+        if tokenizer not in _TOKENIZERS:
+            raise ValueError(f"tokenizer='{tokenizer}': expected one of "
+                             f'{_TOKENIZERS}')
 
         widths, depths = self.arch.widths, self.arch.depths
         if layer_scale is None:
             layer_scale = 0.1 if sum(depths) <= 18 else 1e-5
         num_stages = max(self.out_indices) + 1
         self.out_channels = tuple(widths[i] for i in self.out_indices)
-        self.tokenizers = nn.ModuleDict({
-            name: Tokenizer(get_sensor(name).num_bands, widths[0],
-                            _PATCH_SIZE)
-            for name in self.sensors
-        })
+        self.tokenizers = _tokenizers(tokenizer, self.sensors, widths[0])
         drop_path = torch.linspace(0, drop_path_rate, sum(depths),
                                    device='cpu').tolist()
         experts = _experts_of_blocks(moe, depths)
@@ -191,7 +197,10 @@ class SkySenseV2(BaseModule):
     def _encode(self, images: Tensor, sensor: str,
                 absent: Tensor | None) -> tuple[Tensor, ...]:
         """Images (N, C, H, W) of one sensor to a tuple of maps."""
-        x = self.tokenizers[sensor](images)
+        if sensor in self.tokenizers:
+            x = self.tokenizers[sensor](images)
+        else:
+            x = self.tokenizers[_SHARED](images, sensor)
         if absent is not None:
             x = x + absent.to(x.dtype)
         metres = _PATCH_SIZE * get_sensor(sensor).ground_sample_distance
@@ -218,8 +227,11 @@ class SkySenseV2(BaseModule):
         if not (self.training and torch.is_grad_enabled()):
             return None
         parameters: list[nn.Parameter] = []
+        used = {sensor if sensor in self.tokenizers else _SHARED
+                for sensor in present}
+        for name in set(self.tokenizers) - used:
+            parameters += self.tokenizers[name].parameters()
         for sensor in set(self.sensors) - present:
-            parameters += self.tokenizers[sensor].parameters()
             parameters += [
                 stage.prompts.tokens[sensor] for stage in self.stages[2:]
                 if stage.prompts.num_prompts
@@ -232,7 +244,8 @@ class SkySenseV2(BaseModule):
         """The sensor that owns a parameter, ``None`` for a shared one."""
         parts = name.split('.')
         if 'tokenizers' in parts:
-            return parts[parts.index('tokenizers') + 1]
+            owner = parts[parts.index('tokenizers') + 1]
+            return None if owner == _SHARED else owner
         if 'prompts' in parts:
             return parts[parts.index('prompts') + 2]
         return None
@@ -266,6 +279,8 @@ class SkySenseV2(BaseModule):
                                              'stages.1.blocks'))
                 nn.init.constant_(module.weight, 0.0 if post_norm else 1.0)
                 nn.init.zeros_(module.bias)
+        if _SHARED in self.tokenizers:
+            self.tokenizers[_SHARED].init_weights()
         self._is_init = True
 
     def train(self, mode: bool = True) -> 'SkySenseV2':
@@ -344,6 +359,25 @@ def _initialisation(init_cfg: dict | None) -> dict | None:
     raise ValueError(
         "init_cfg: expected dict(type='Pretrained', checkpoint=FILE) or None "
         f'(SkySenseV2 starts its own weights), found {init_cfg}')
+
+
+def _tokenizers(kind: str, sensors: Sequence[str],
+                embed_dims: int) -> nn.ModuleDict:
+    """A tokenizer for each sensor, or one for all that have wavelengths."""
+    made: dict[str, nn.Module] = {}
+    optical: dict[str, list[float | None]] = {}
+    for name in sensors:
+        wavelengths = [b.wavelength for b in get_sensor(name).bands]
+        if kind == 'wavelength' and any(wavelengths):
+            optical[name] = wavelengths
+        elif name == _SHARED:
+            raise ValueError(f"sensor '{name}': the name is taken by the "
+                             'tokenizer that sensors share; choose another')
+        else:
+            made[name] = Tokenizer(len(wavelengths), embed_dims, _PATCH_SIZE)
+    if optical:
+        made[_SHARED] = WavelengthTokenizer(optical, embed_dims, _PATCH_SIZE)
+    return nn.ModuleDict(made)
 
 
 def _merging_stages(merge: Merge,

@@ -10,9 +10,11 @@ from .rotary import RotaryPosition2D, rotate
 from .swin_v2 import SwinV2Block
 from .tokenizer import Tokenizer
 from .transformer import GlobalBlock
+from .wavelength_tokenizer import WavelengthTokenizer
 
 __all__ = [
     'AdaptivePatchMerging', 'FeedForward', 'GlobalBlock', 'MixtureOfExperts',
     'ModalityPrompts', 'RotaryPosition2D', 'SwinV2Block', 'Tokenizer',
-    'attend', 'balance_loss', 'rotate', 'router_z_loss'
+    'WavelengthTokenizer', 'attend', 'balance_loss', 'rotate',
+    'router_z_loss'
 ]
