@@ -102,3 +102,26 @@ def test_a_flip_leaves_its_input_alone(direction, axis):
 def test_a_flip_knows_two_directions():
     with pytest.raises(ValueError, match="direction='diagonal'"):
         MultiSensorFlip('diagonal')
+
+
+TASKS = ('segmentation', 'classification', 'detection', 'multi_modal',
+         'change_detection')
+CONFIGS = sorted(
+    path.relative_to(ROOT).as_posix() for task in TASKS
+    for path in (ROOT / 'configs' / task).glob('*.py'))
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_every_task_of_the_project_is_tested_so_or_refused(name):
+    cfg = Config.fromfile(str(ROOT / name))
+    if cfg.model.type == 'mmskysense.SiameseSemanticChange':
+        with pytest.raises(ValueError, match='nothing merges'):
+            use_test_time_augmentation(cfg)
+        return
+    if cfg.get('default_scope') == 'mmrotate':
+        with pytest.raises(ValueError, match="in scope 'mmrotate'"):
+            use_test_time_augmentation(cfg)
+        return
+    plain = cfg.model.type
+    use_test_time_augmentation(cfg)
+    assert cfg.model.module.type == plain
