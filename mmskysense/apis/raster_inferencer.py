@@ -11,6 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.utils import import_modules_from_strings
 
 from mmskysense.raster import RasterContractError, RasterReader
 from mmskysense.raster.inputs import (
@@ -19,6 +20,7 @@ from mmskysense.raster.inputs import (
     gather_inputs,
     get_reader,
 )
+from mmskysense.raster.open_files import limit_block_cache
 from mmskysense.utils import check_file
 from mmskysense.utils.config_sensors import register_config_sensors
 
@@ -51,6 +53,7 @@ class RasterInferencer:
                  sensor: str | None = None,
                  amp: bool = False,
                  cfg_options: dict | None = None) -> None:
+        limit_block_cache()
         self.checkpoint = os.fspath(checkpoint)
         if not isinstance(config, Config):
             check_file(os.fspath(config), 'config', 'the configs are in '
@@ -138,6 +141,14 @@ class RasterInferencer:
         # Another process builds the model itself.
         return {name: value for name, value in vars(self).items()
                 if name not in self._built}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        # A spawned process has a table of sensors of its own.
+        imports = self.cfg.get('custom_imports')
+        if imports:
+            import_modules_from_strings(**imports)
+        register_config_sensors(self.cfg)
 
     def _window(self, window: int | tuple[int, int] | None) -> tuple[int, int]:
         if window is None:
