@@ -62,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                                     *INPUT_OPTIONS)):
         raster, sensor = split_raster([args.raster], args.sensor)
         check_output(args.out, [raster])
+        if args.components != 'all' and not args.components.isdigit():
+            raise ValueError(f"--components {args.components}: expected a "
+                             "number or 'all'")
         components = None if args.components == 'all' else \
             int(args.components)
         inferencer = EmbeddingInferencer(

@@ -25,7 +25,7 @@ from mmskysense.apis.input_arguments import (
     split_raster,
     split_rasters,
 )
-from mmskysense.apis.map_outputs import UNCERTAINTIES
+from mmskysense.apis.map_outputs import PROBABILITY_TYPES, UNCERTAINTIES
 from mmskysense.apis.series_segmentor import series_loader
 from mmskysense.raster import check_output
 from mmskysense.raster.blend import BLENDS
@@ -60,6 +60,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--probabilities', metavar='TIF',
         help='also write a band of probability for each class')
+    parser.add_argument(
+        '--probability-type', choices=PROBABILITY_TYPES, default='uint8',
+        help='of --probabilities (default: uint8, steps of 1/254)')
     parser.add_argument(
         '--uncertainty', metavar='TIF',
         help='also write how uncertain each pixel is, 0 to 1')
@@ -143,6 +146,14 @@ def window_of(args: argparse.Namespace) -> tuple[int, int] | None:
     return args.window[0], args.window[-1]
 
 
+def whole_batch(args: argparse.Namespace, task: str) -> int:
+    """The batch size of tasks that do not measure one."""
+    if args.batch_size == 'auto':
+        raise ValueError(f'--batch-size auto: expected a number for a model '
+                         f'of {task}; measuring is for segmentation')
+    return int(args.batch_size)
+
+
 def refuse(args: argparse.Namespace, task: str, *names: str) -> None:
     """Refuse options that a task does not have: none is ignored silently."""
     for name in names:
@@ -162,7 +173,7 @@ def predict_objects(args: argparse.Namespace, raster: str,
         args.cfg_options)
     summary = inferencer.predict_raster(
         inferencer.inputs(raster, **options), args.out, window_of(args),
-        args.overlap, int(args.batch_size), args.min_score, args.iou,
+        args.overlap, whole_batch(args, 'detection'), args.min_score, args.iou,
         args.reading_threads, progress=True)
     found = ', '.join(f'{count} {name}'
                       for name, count in summary.counts.items() if count)
@@ -180,7 +191,7 @@ def predict_scenes(args: argparse.Namespace, raster: str,
         args.cfg_options)
     return closing_line(inferencer.predict_raster(
         inferencer.inputs(raster, **options), args.out, window_of(args),
-        int(args.batch_size), args.probabilities,
+        whole_batch(args, 'classification'), args.probabilities,
         reading_threads=args.reading_threads, progress=True))
 
 
@@ -235,7 +246,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             inputs, args.out, window, args.overlap, args.batch_size,
             args.blend, args.probabilities, args.uncertainty, args.measure,
             args.tta, args.resume, args.processes, args.reading_threads,
-            int(args.max_memory * 2**30), progress=True)
+            int(args.max_memory * 2**30), progress=True,
+            probability_type=args.probability_type)
         if picture != 'none':
             reader = inferencer.reader(inputs)
             if several:  # the picture is of the first sensor's first day

@@ -321,7 +321,10 @@ class _Projection:
             if window.image is None:
                 continue
             maps = inferencer.maps([window.image], [window.valid])
-            found.append(maps[0].flatten(1).T)
+            seen = torch.nn.functional.adaptive_max_pool2d(
+                torch.from_numpy(window.valid)[None].float(),
+                maps.shape[-2:])[0] > 0
+            found.append(maps[0][:, seen].T)
             number += len(found[-1])
             if components is None or number >= _SAMPLE:
                 break

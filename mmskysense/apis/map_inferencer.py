@@ -123,6 +123,7 @@ class MapInferencer(RasterInferencer):
                        reading_threads: int = 1,
                        max_memory: int = 1 << 28,
                        progress: bool = False,
+                       probability_type: str = 'uint8',
                        **options: Any) -> MapSummary:
         """Write the map of a raster.
 
@@ -152,6 +153,7 @@ class MapInferencer(RasterInferencer):
             max_memory: Bytes for blending in each process. A raster too wide
                 for it is made in strips.
             progress: Show a progress bar.
+            probability_type: ``'uint8'``, or ``'uint16'`` for finer steps.
             **options: Of :meth:`inputs`.
 
         Returns:
@@ -179,7 +181,8 @@ class MapInferencer(RasterInferencer):
         outputs = MapOutputs(
             Path(out),
             None if probabilities is None else Path(probabilities),
-            None if uncertainty is None else Path(uncertainty), measure)
+            None if uncertainty is None else Path(uncertainty), measure,
+            probability_type)
         variance = uncertainty is not None and measure == 'variance'
         if variance and not flips:
             raise ValueError("measure='variance' is that over flipped views: "
@@ -205,12 +208,13 @@ class MapInferencer(RasterInferencer):
             transform=list(reader.transform)[:6],
             window=list(grid_window), overlap=list(grid.overlap), blend=blend,
             outputs=sorted(outputs.paths), measure=measure, flips=flips,
+            probability_type=probability_type,
             processes=processes, max_memory=max_memory,
             device=self.device.partition(':')[0], amp=self.amp,
             version=__version__)
         partial = PartialRows(
             out, outputs.bands(len(scorer.segmentor.class_names)), height,
-            width, settings, resume)
+            width, settings, resume, outputs.dtypes)
         try:
             job = MapJob(
                 reader, grid, outputs, partial,

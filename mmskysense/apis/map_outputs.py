@@ -31,6 +31,10 @@ UNCERTAINTIES = {
 }
 
 
+#: How probabilities are stored.
+PROBABILITY_TYPES = ('uint8', 'uint16')
+
+
 @dataclass(frozen=True)
 class MapOutputs:
     """The files of one map.
@@ -40,17 +44,23 @@ class MapOutputs:
         probabilities: Class probabilities, or None.
         uncertainty: Uncertainty, or None.
         measure: Kind of uncertainty, of :data:`UNCERTAINTIES`.
+        probability_type: Data type of the probabilities, of
+            :data:`PROBABILITY_TYPES`.
     """
 
     map: Path
     probabilities: Path | None = None
     uncertainty: Path | None = None
     measure: str = 'entropy'
+    probability_type: str = 'uint8'
 
     def __post_init__(self) -> None:
         if self.measure not in UNCERTAINTIES:
             raise ValueError(f"uncertainty measure '{self.measure}': expected "
                              f'one of {tuple(UNCERTAINTIES)}')
+        if self.probability_type not in PROBABILITY_TYPES:
+            raise ValueError(f"probability_type='{self.probability_type}': "
+                             f'expected one of {PROBABILITY_TYPES}')
         paths = list(self.paths.values())
         if len({path.resolve() for path in paths}) < len(paths):
             raise ValueError(f'{self.map}: the map and the probabilities '
@@ -74,9 +84,14 @@ class MapOutputs:
         count = dict(map=1, probabilities=num_classes, uncertainty=1)
         return {name: count[name] for name in self.paths}
 
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """Data types other than uint8, by name of the file."""
+        return dict(probabilities=self.probability_type)
+
     def encode(self, rows: BlendedRows, segmentor: WindowSegmentor
                ) -> dict[str, np.ndarray]:
-        """Blended rows as uint8 (bands, rows, columns) of each file."""
+        """Blended rows as (bands, rows, columns) of each file."""
         scores = rows.scores[:segmentor.num_channels]
         result = dict(map=np.where(
             rows.valid, segmentor.classify(scores), np.uint8(NODATA))[None])
@@ -87,8 +102,8 @@ class MapOutputs:
             soft = segmentor.probabilities(scores)
         if self.probabilities is not None:
             assert soft is not None
-            result['probabilities'] = ProbabilityWriter.encode(soft,
-                                                               rows.valid)
+            result['probabilities'] = ProbabilityWriter.encode(
+                soft, rows.valid, self.probability_type)
         if self.uncertainty is not None:
             if self.measure == 'entropy':
                 assert soft is not None
@@ -109,7 +124,8 @@ class MapOutputs:
                 path, height, width, names, segmentor.palette, tags=tags,
                 **georeference),
             probabilities=lambda path: ProbabilityWriter(
-                path, height, width, names, tags=tags, **georeference),
+                path, height, width, names, tags=tags,
+                dtype=self.probability_type, **georeference),
             uncertainty=lambda path: UncertaintyWriter(
                 path, height, width, [self.measure], tags=dict(
                     tags, UNCERTAINTY=UNCERTAINTIES[self.measure]),

@@ -35,6 +35,20 @@ _NETWORK = ('/vsicurl', '/vsis3/', '/vsigs/', '/vsiaz/', 'http://',
 _INHERITED: list[OrderedDict] = []
 
 
+def limit_block_cache(megabytes: int = 256) -> None:
+    """Bound the decoded blocks that GDAL keeps, in this process and others.
+
+    GDAL's own limit, 5 % of the machine's memory, makes the memory of a map
+    depend on the machine. A cache that has been in use keeps its limit; a
+    ``GDAL_CACHEMAX`` in the environment wins.
+
+    Args:
+        megabytes: At most so many (ours: several rows of blocks of a raster
+            32768 pixels wide).
+    """
+    os.environ.setdefault('GDAL_CACHEMAX', str(megabytes))
+
+
 def file_signature(path: str) -> tuple:
     """Identify the file's present content, so that a rewrite is noticed.
 

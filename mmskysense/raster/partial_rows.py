@@ -27,11 +27,13 @@ class PartialRows:
 
     Args:
         path: The first output.
-        bands: Name of each output -> its uint8 bands.
+        bands: Name of each output -> its bands.
         height: Rows in pixels.
         width: Columns in pixels.
         settings: Everything that the pixels depend on.
         resume: Continue what is there; without it, it is thrown away.
+        dtypes: Name of an output -> data type of its pixels, where that is
+            not uint8.
 
     Attributes:
         resumed: Whether there was something to continue.
@@ -43,11 +45,14 @@ class PartialRows:
 
     def __init__(self, path: str | os.PathLike, bands: Mapping[str, int],
                  height: int, width: int, settings: Mapping[str, Any],
-                 resume: bool = False) -> None:
+                 resume: bool = False,
+                 dtypes: Mapping[str, str] | None = None) -> None:
         path = Path(path)
         self.path = path
         self.folder = path.with_name(f'.{path.name}.partial')
         self.bands = dict(bands)
+        self.dtypes = {name: np.dtype((dtypes or {}).get(name, 'uint8'))
+                       for name in bands}
         self.height, self.width = height, width
         self._files: dict[str, int] = {}
         self.settings = json.loads(json.dumps(dict(settings), default=str))
@@ -66,7 +71,8 @@ class PartialRows:
             for name, count in self.bands.items():
                 with open(self._file(name), 'wb') as file:
                     # Sparse: the disk fills as rows are written.
-                    file.truncate(count * self.height * self.width)
+                    file.truncate(self.dtypes[name].itemsize * count *
+                                  self.height * self.width)
             _write(self.folder / _SETTINGS, self.settings)
         except OSError as error:
             self.discard()
@@ -105,13 +111,14 @@ class PartialRows:
             name: The output.
             row: First row in the raster.
             left: First column.
-            rows: uint8 (bands, rows, columns).
+            rows: (bands, rows, columns), of the output's data type.
 
         Raises:
             OSError: The disk is full or gone.
         """
         file = self._open(name)
-        rows = np.ascontiguousarray(rows)
+        rows = np.ascontiguousarray(rows, self.dtypes[name])
+        size = rows.itemsize
         # Whole rows lie next to each other, parts of them do not.
         whole = rows.shape[2] == self.width
         try:
@@ -119,19 +126,21 @@ class PartialRows:
                 first = (band * self.height + row) * self.width + left
                 pieces = [picture] if whole else picture
                 for number, piece in enumerate(pieces):
-                    _write_bytes(file, piece, first + number * self.width)
+                    _write_bytes(file, piece,
+                                 size * (first + number * self.width))
         except OSError as error:
             raise OSError(f'{self.path}: cannot be written ({error}); check '
                           'free space and permissions') from error
 
     def read(self, name: str, row: int, count: int) -> np.ndarray:
-        """Rows of an output, uint8 (bands, rows, width)."""
+        """Rows of an output, (bands, rows, width) of its data type."""
         count = min(count, self.height - row)
-        result = np.empty((self.bands[name], count, self.width), np.uint8)
+        dtype = self.dtypes[name]
+        result = np.empty((self.bands[name], count, self.width), dtype)
         for band, picture in enumerate(result):
-            content = os.pread(self._open(name), picture.size,
-                               (band * self.height + row) * self.width)
-            picture.flat = np.frombuffer(content, np.uint8)
+            place = (band * self.height + row) * self.width * dtype.itemsize
+            content = os.pread(self._open(name), picture.nbytes, place)
+            picture.flat = np.frombuffer(content, dtype)
         return result
 
     def note(self, region: Region, topic: str = 'rows',

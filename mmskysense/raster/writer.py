@@ -304,12 +304,14 @@ class MapWriter(GeoTIFFWriter):
 
 
 class ProbabilityWriter(GeoTIFFWriter):
-    """Writes class probabilities: one uint8 band a class, 255 = nodata.
+    """Writes class probabilities: one band a class.
 
-    Stored is round(254 * probability); the bands' scale is 1/254, so readers
-    that honour it give probabilities.
+    Stored is round(254 * probability) as uint8 with 255 = nodata, or
+    round(65534 * probability) as uint16 with 65535 = nodata; the bands'
+    scale is 1/254 or 1/65534, so readers that honour it give probabilities.
 
-    Args: As of :class:`MapWriter`, without the palette.
+    Args: As of :class:`MapWriter`, without the palette, and ``dtype``,
+        ``'uint8'`` or ``'uint16'``.
     """
 
     def __init__(self,
@@ -319,21 +321,25 @@ class ProbabilityWriter(GeoTIFFWriter):
                  class_names: Sequence[str],
                  crs: Any = None,
                  transform: Any = None,
-                 tags: Mapping[str, Any] | None = None) -> None:
+                 tags: Mapping[str, Any] | None = None,
+                 dtype: str = 'uint8') -> None:
         super().__init__(path, height, width, class_names, crs, transform,
                          tags, 'AVERAGE')
+        self.dtype, self.nodata = dtype, np.iinfo(dtype).max
 
     def _describe(self, dataset: Any) -> None:
         super()._describe(dataset)
-        dataset.scales = (1 / (NODATA - 1), ) * len(self.descriptions)
+        dataset.scales = (1 / (self.nodata - 1), ) * len(self.descriptions)
         dataset.colorinterp = [ColorInterp.gray] + [ColorInterp.undefined] * (
             len(self.descriptions) - 1)
 
     @staticmethod
-    def encode(probabilities: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        """Float (C, H, W) in 0..1 and bool (H, W) to uint8 (C, H, W)."""
-        scaled = np.rint(probabilities * (NODATA - 1)).astype(np.uint8)
-        return np.where(valid, scaled, np.uint8(NODATA))
+    def encode(probabilities: np.ndarray, valid: np.ndarray,
+               dtype: str = 'uint8') -> np.ndarray:
+        """Float (C, H, W) in 0..1 and bool (H, W) to dtype (C, H, W)."""
+        nodata = np.iinfo(dtype).max
+        scaled = np.rint(probabilities * (nodata - 1)).astype(dtype)
+        return np.where(valid, scaled, np.array(nodata, dtype))
 
 
 class UncertaintyWriter(ProbabilityWriter):

@@ -153,13 +153,35 @@ def test_resuming_with_other_settings_is_refused(make_scene, segmentor,
 def test_strips_of_bounded_memory_give_the_same_map(make_scene, segmentor,
                                                     tmp_path):
     make_scene(tmp_path / 'scene.tif', 90, 400)
-    predict(segmentor, tmp_path)
-    wanted = pixels(tmp_path)
-    predict(segmentor, tmp_path, max_memory=100_000)
+    windows = []
+    for limit in (1 << 28, 100_000):
+        inferencer = MapInferencer(*segmentor, device='cpu')
+        summary = inferencer.predict_raster(
+            tmp_path / 'scene.tif', tmp_path / 'map.tif', max_memory=limit,
+            **{name: tmp_path / file for name, file in OUTPUTS.items()})
+        windows.append(summary.windows)
+        if len(windows) == 1:
+            wanted = pixels(tmp_path)
+    # Windows at the borders of strips are scored twice.
+    assert windows[1] > windows[0]
     for one, other in zip(pixels(tmp_path), wanted, strict=True):
         # Other batches: the last bit of a score may differ.
         np.testing.assert_allclose(one.astype(int), other, atol=1)
     np.testing.assert_array_equal(pixels(tmp_path)[0], wanted[0])
+
+
+def test_finer_probabilities(make_scene, segmentor, tmp_path):
+    make_scene(tmp_path / 'scene.tif', 70, 60)
+    predict(segmentor, tmp_path)
+    _, coarse, _ = pixels(tmp_path)
+    predict(segmentor, tmp_path, probability_type='uint16')
+    _, fine, _ = pixels(tmp_path)
+    assert fine.dtype == np.uint16
+    np.testing.assert_array_equal(fine == 65535, coarse == 255)
+    seen = coarse != 255
+    np.testing.assert_allclose(fine[seen] / 65534, coarse[seen] / 254,
+                               atol=0.51 / 254)
+    assert len(np.unique(fine[seen])) > 254
 
 
 CONFIG = '''
@@ -272,6 +294,7 @@ def test_auto_finds_a_batch_size(make_scene, segmentor, tmp_path):
 
 
 @pytest.mark.parametrize('arguments,words', [
+    (dict(probability_type='float'), "one of .'uint8', 'uint16'"),
     (dict(batch_size='many'), "or 'auto'"), (dict(processes=0), 'processes'),
     (dict(reading_threads=-1), 'reading_threads'),
     (dict(measure='spread', uncertainty='a.tif'), "measure 'spread'")])

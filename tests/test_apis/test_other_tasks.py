@@ -17,7 +17,9 @@ from mmskysense.apis import (
     ObjectInferencer,
     SceneInferencer,
 )
+from mmskysense.apis.embedding_inferencer import _Projection
 from mmskysense.apis.host_model import task_of
+from mmskysense.raster import GridWindow
 
 sys.path.insert(0, str(Path(__file__).parent))
 from task_models import OBJECTS, ORIENTED, SCENES, write_model
@@ -139,6 +141,24 @@ def test_components_of_a_map_leave_nodata_out(make_scene, tmp_path, size):
             assert np.isfinite(found[:, row, column]).all() == seen
     kept = found[np.isfinite(found)]
     np.testing.assert_array_equal(kept, kept.astype(np.float16))
+
+
+def test_places_without_a_pixel_have_no_say_in_the_components(tmp_path):
+    paths = write_model(tmp_path, SCENES, ['a', 'b', 'c'])
+    pixels = np.random.default_rng(0).integers(
+        1, 256, (3, 64, 128), dtype=np.uint8)
+    with rasterio.open(
+            tmp_path / 'half.tif', 'w', driver='GTiff', height=64, width=128,
+            count=3, dtype='uint8', nodata=0,
+            transform=Affine(1, 0, 9, 0, -1, 9)) as dataset:
+        dataset.write(np.where(np.arange(128) < 64, pixels, 0))
+    inferencer = EmbeddingInferencer(*paths, device='cpu')
+    source = inferencer._source(inferencer.reader(tmp_path / 'half.tif'),
+                                [GridWindow(0, 0, 64, 128)])
+    projection = _Projection.fit(inferencer, source, 2, 1)
+    maps = inferencer.maps([source[0].image], [source[0].valid])[0]
+    half = maps[:, :, :maps.shape[2] // 2].flatten(1)
+    torch.testing.assert_close(projection.mean, half.mean(1))
 
 
 def test_tiles_are_rows_of_a_table(make_scene, tmp_path):

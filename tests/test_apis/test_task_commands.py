@@ -61,6 +61,13 @@ def test_options_of_other_tasks_are_refused(scenes, tmp_path, option):
     assert not (tmp_path / 'map.tif').exists()
 
 
+def test_a_measured_batch_is_for_segmentation(scenes, tmp_path):
+    with pytest.raises(SystemExit, match='--batch-size auto: expected a '
+                       'number for a model of classification'):
+        tool('predict').main([*scenes, '--out', str(tmp_path / 'map.tif'),
+                              '--batch-size', 'auto'])
+
+
 @pytest.mark.parametrize('name,words', [
     ('features.tif', '3 features each'), ('tiles.parquet', '12 places')])
 def test_features_become_files(scenes, tmp_path, capsys, name, words):
@@ -77,3 +84,7 @@ def test_refusals_of_embed_are_one_line(scenes, tmp_path):
         tool('embed').main([*scenes, '--out', str(tmp_path / 'a.png')])
     assert 'ends with .tif or .parquet' in str(caught.value)
     assert '\n' not in str(caught.value)
+    with pytest.raises(SystemExit, match="--components many: expected a "
+                       "number or 'all'"):
+        tool('embed').main([*scenes, '--out', str(tmp_path / 'a.tif'),
+                            '--components', 'many'])

@@ -38,6 +38,23 @@ def test_rows_and_journals_survive_and_are_thrown_away_without_resume(
     assert os.listdir(tmp_path) == []
 
 
+def test_outputs_of_other_data_types(tmp_path):
+    options = dict(dtypes=dict(soft='uint16'))
+    rows = PartialRows(tmp_path / 'map.tif', BANDS, 6, 5, {}, **options)
+    pixels = (np.arange(30).reshape(3, 2, 5) + 60000).astype(np.uint16)
+    rows.write('soft', 4, 0, pixels)
+    rows.write('soft', 1, 3, pixels[:, :, 3:])  # a strip
+    del rows
+    again = PartialRows(tmp_path / 'map.tif', BANDS, 6, 5, {}, True,
+                        **options)
+    found = again.read('soft', 0, 99)
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found[:, 4:], pixels)
+    np.testing.assert_array_equal(found[:, 1:3, 3:], pixels[:, :, 3:])
+    assert not found[:, :4, :3].any() and not again.read('map', 0, 6).any()
+    again.discard()
+
+
 def test_other_settings_are_refused_by_name(tmp_path):
     store(tmp_path).close()
     with pytest.raises(ValueError, match='overlap=0.5.*has 0.25'):

@@ -1,6 +1,8 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -85,3 +87,18 @@ def test_sees_a_rewritten_file_and_travels_empty(rasters, write_raster):
     assert (cache.get(path, HR, options).read()[0] == 7).all()
     sent = pickle.loads(pickle.dumps(cache))
     assert len(sent) == sent.num_bytes == 0 and sent.max_bytes == 10**6
+
+
+@pytest.mark.parametrize('wanted', [None, '17'])
+def test_blocks_that_gdal_keeps_are_bounded(monkeypatch, wanted):
+    # A fresh process: a cache that was used keeps its limit.
+    code = ('from mmskysense.raster.open_files import limit_block_cache\n'
+            'limit_block_cache(32)\n'
+            'from rasterio.env import get_gdal_config\n'
+            'print(get_gdal_config("GDAL_CACHEMAX"))')
+    monkeypatch.delenv('GDAL_CACHEMAX', raising=False)
+    if wanted:
+        monkeypatch.setenv('GDAL_CACHEMAX', wanted)
+    printed = subprocess.run([sys.executable, '-c', code], text=True,
+                             check=True, capture_output=True).stdout
+    assert int(printed) in (int(wanted or 32), int(wanted or 32) << 20)

@@ -124,19 +124,23 @@ def test_an_older_file_is_replaced(tmp_path):
         np.testing.assert_array_equal(dataset.read(1), _classes())
 
 
-def test_probabilities_are_scaled_bytes(tmp_path):
+@pytest.mark.parametrize('dtype,steps', [('uint8', 254), ('uint16', 65534)])
+def test_probabilities_are_scaled_integers(tmp_path, dtype, steps):
     rng = np.random.default_rng(0)
     soft = rng.dirichlet([1, 1, 1], (40, 30)).transpose(2, 0, 1)
     valid = rng.random((40, 30)) > 0.3
     path = tmp_path / 'soft.tif'
-    with ProbabilityWriter(path, 40, 30, NAMES, transform=NORTH_UP) as writer:
-        writer.write(0, ProbabilityWriter.encode(soft, valid))
+    with ProbabilityWriter(path, 40, 30, NAMES, transform=NORTH_UP,
+                           dtype=dtype) as writer:
+        writer.write(0, ProbabilityWriter.encode(soft, valid, dtype))
     with rasterio.open(path) as dataset:
         assert dataset.descriptions == tuple(NAMES)
+        assert dataset.dtypes == (dtype, ) * 3
         read = dataset.read(masked=True) * dataset.scales[0]
         assert dataset.colorinterp[0].name == 'gray'
     np.testing.assert_array_equal(~read.mask[0], valid)
-    assert abs(read.data[:, valid] - soft[:, valid]).max() <= 0.5 / 254 + 1e-9
+    difference = abs(read.data[:, valid] - soft[:, valid])
+    assert difference.max() <= 0.5 / steps + 1e-9
 
 
 @pytest.mark.parametrize('names,palette', [

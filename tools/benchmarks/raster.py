@@ -3,19 +3,23 @@
 
 Speed: windows a second of the model alone on windows in memory, of the whole
 way from file to file, and of mmseg's own sliding window on the same picture
-in memory, in turn. Memory: the largest of a process of its own for each side
-of a raster, with one 1x1 convolution as the model.
+in memory, in turn; and of mmseg's inferencer for remote sensing, where GDAL's
+own Python binding (``osgeo``) can be imported. Memory: the largest of a
+process of its own for each side of a raster, with one 1x1 convolution as the
+model.
 
     python tools/benchmarks/raster.py --json out.json
 """
 
 import argparse
+import importlib
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -69,9 +73,10 @@ def parse_args() -> argparse.Namespace:
                         default=[2048, 8192, 32768],
                         help='of the rasters whose memory is measured; '
                         'without a number this is left out')
-    parser.add_argument('--max-memory', type=int, default=128, metavar='MIB',
+    parser.add_argument('--max-memory', type=int, metavar='MIB',
                         help='for blending, and as much again for blocks '
-                        'that GDAL keeps, where memory is measured')
+                        'that GDAL keeps, where memory is measured '
+                        "(default: predict.py's own limits)")
     parser.add_argument('--json', help='where to write all figures')
     parser.add_argument('--memory-of', nargs=2, metavar=('FOLDER', 'SIDE'),
                         help=argparse.SUPPRESS)  # the process of its own
@@ -161,10 +166,13 @@ def time_speed(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         model.test_cfg.update(mode='whole')
 
     label = f'{len(grid)} windows of 256 px, {args.size} px a side'
-    seconds = interleave(
-        {'model alone': alone, 'file to file': file_to_file,
-         "mmseg's sliding window": sliding_window},
-        args.rounds, 'cpu', label)
+    sides: dict[str, Callable[[], None]] = {
+        'model alone': alone, 'file to file': file_to_file,
+        "mmseg's sliding window": sliding_window}
+    theirs = mmseg_inferencer(inferencer, folder)
+    if theirs is not None:
+        sides["mmseg's remote-sensing inferencer"] = theirs
+    seconds = interleave(sides, args.rounds, 'cpu', label)
     print_medians(label, seconds)
     # Both of a pair ran next to each other.
     share = median(a / b for a, b in zip(
@@ -174,14 +182,46 @@ def time_speed(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
                 share=share)
 
 
-def memory_of(folder: Path, side: int, max_memory: int) -> None:
+def mmseg_inferencer(inferencer: MapInferencer,
+                     folder: Path) -> Callable[[], None] | None:
+    """mmseg's ``RSInferencer`` on the same file and windows, file to file.
+
+    It writes no georeferenced map without GDAL's binding, and does not run.
+    """
+    from mmseg.apis import RSImage, RSInferencer
+    try:
+        importlib.import_module('osgeo.gdal_array')
+    except ImportError as error:
+        print(f"  mmseg's remote-sensing inferencer is left out: {error}")
+        return None
+    model = inferencer.segmentor.model
+    # It asks the model for a config whose pipeline takes arrays.
+    model.cfg = Config(dict(
+        default_scope='mmseg',
+        test_dataloader=dict(dataset=dict(pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='mmseg.PackSegInputs')])),
+        test_pipeline=[dict(type='LoadImageFromFile'),
+                       dict(type='mmseg.PackSegInputs')]))
+
+    def run() -> None:
+        RSInferencer(model).run(
+            RSImage(str(folder / 'scene.tif')), (256, 256), (128, 128),
+            str(folder / 'mmseg.tif'))
+
+    return run
+
+
+def memory_of(folder: Path, side: int, max_memory: int | None) -> None:
     """Map a raster, and print this process' largest memory in MiB."""
     register_backbone()
     inferencer = MapInferencer(folder / 'cheap.py', folder / 'cheap.pth',
                                device='cpu')
+    limits: dict[str, Any] = {} if max_memory is None else dict(
+        max_memory=max_memory << 20)
     summary = inferencer.predict_raster(
         folder / f'{side}.tif', folder / f'{side}_map.tif', overlap=0.125,
-        batch_size=4, max_memory=max_memory << 20)
+        batch_size=4, **limits)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(dict(side=side, peak_mib=peak,
                           seconds=summary.seconds,
@@ -189,7 +229,7 @@ def memory_of(folder: Path, side: int, max_memory: int) -> None:
 
 
 def measure_memory(folder: Path, sides: list[int],
-                   max_memory: int) -> list[dict[str, Any]]:
+                   max_memory: int | None) -> list[dict[str, Any]]:
     """Each side in a process of its own."""
     register_backbone()
     config = Config.fromstring(CHEAP, '.py')
@@ -197,11 +237,16 @@ def measure_memory(folder: Path, sides: list[int],
     found = []
     for side in sides:
         write_raster(folder / f'{side}.tif', side, sparse=True)
+        limit = [] if max_memory is None else [
+            '--max-memory', str(max_memory)]
+        environment = dict(os.environ)
+        environment.pop('GDAL_CACHEMAX', None)
+        if max_memory is not None:
+            environment['GDAL_CACHEMAX'] = str(max_memory)
         output = subprocess.run(
             [sys.executable, __file__, '--memory-of', str(folder),
-             str(side), '--max-memory', str(max_memory)], check=True,
-            capture_output=True, text=True,
-            env=dict(os.environ, GDAL_CACHEMAX=str(max_memory))).stdout
+             str(side), *limit], check=True, capture_output=True, text=True,
+            env=environment).stdout
         found.append(dict(json.loads(output.splitlines()[-1]),
                           max_memory_mib=max_memory))
         print('  {side:6d} px a side: peak {peak_mib:8.0f} MiB, '

@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from mmengine.logging import print_log
 
@@ -25,6 +26,9 @@ from .image import InputImage
 from .remote import DEFAULT_TIMEOUT, read_bytes
 from .stac_assets import choose_bands, cloud_mask
 from .stac_values import nodata_value, values_to_unit
+
+# A server whose last page names a next one would be asked for ever (ours).
+_MAX_PAGES = 1000
 
 
 def looks_like_stac(spec: str) -> bool:
@@ -57,6 +61,8 @@ def from_stac(spec: str,
     """
     pystac = require('pystac', 'STAC items')
     document = _load(spec, timeout)
+    document = dict(document, features=_all_pages(spec, document, timeout)) \
+        if document.get('type') == 'FeatureCollection' else document
     kind = document.get('type')
     if kind not in ('Feature', 'FeatureCollection') or (
             kind == 'Feature' and 'stac_version' not in document):
@@ -73,8 +79,6 @@ def from_stac(spec: str,
         raise RasterContractError(
             f'{spec}: expected at least one STAC item, found none; widen '
             'the search that made the collection')
-    if kind == 'FeatureCollection':
-        _tell_next_page(spec, document)
     items = []
     for number, entry in enumerate(entries):
         try:
@@ -120,14 +124,42 @@ def _load(spec: str, timeout: float) -> Mapping[str, Any]:
     return document
 
 
-def _tell_next_page(spec: str, document: Mapping[str, Any]) -> None:
-    """Say that a search had more results than this page holds."""
-    links = document.get('links') or ()
-    if any(link.get('rel') == 'next' for link in links):
-        print_log(
-            f'{spec}: this is one page of a search, further pages are not '
-            'read; save all items in one collection to use them', 'current',
-            logging.WARNING)
+def _all_pages(spec: str, document: Mapping[str, Any],
+               timeout: float) -> list[Any]:
+    """Entries of a search, from its first page to the last.
+
+    A saved page is not followed: what is in a file stays without a network.
+    """
+    entries, address, pages = list(document.get('features') or ()), spec, 1
+    while True:
+        link = next((link for link in document.get('links') or ()
+                     if link.get('rel') == 'next'), None)
+        if link is None:
+            return entries
+        if '://' not in spec:
+            print_log(
+                f'{spec}: this is one page of a search, further pages are '
+                'not read; save all items in one collection to use them',
+                'current', logging.WARNING)
+            return entries
+        if pages == _MAX_PAGES:
+            raise RasterContractError(
+                f'{spec}: expected at most {_MAX_PAGES} pages of a search, '
+                f'found more ({len(entries)} items so far); narrow its '
+                'dates or its area')
+        if str(link.get('method', 'GET')).upper() != 'GET':
+            raise RasterContractError(
+                f'{address}: expected a next page that can be fetched by '
+                f'GET, found {link["method"]}; save all items in one '
+                'collection')
+        address, pages = urljoin(address, link['href']), pages + 1
+        document = _load(address, timeout)
+        more = document.get('features')
+        if not isinstance(more, list):
+            raise RasterContractError(
+                f'{address}: expected a further page of {spec}, found no '
+                'features in it; save all items in one collection')
+        entries += more
 
 
 def _from_item(spec: str, item: Any, sensor: Sensor,

@@ -138,6 +138,41 @@ def test_stac_item_with_relative_addresses(nginx, band_files):
 
 
 @needs_nginx
+def test_all_pages_of_a_search(nginx, band_files, monkeypatch):
+    pytest.importorskip('pystac', reason='pystac is not installed')
+    folder = nginx.root / 'search'
+    shutil.copytree(band_files('pages'), folder)
+    assets = {band: dict(href=f'S2_20210401_{band}.tif', type=TIFF)
+              for band in BANDS}
+
+    def page(name, day, *links):
+        (folder / name).write_text(json.dumps(dict(
+            type='FeatureCollection', links=list(links),
+            features=[stac_item(assets, day, f'scene-{day}')])))
+
+    address = f'{nginx.address}/search/1.json'
+    page('1.json', '2021-04-01', dict(rel='self', href='1.json'),
+         dict(rel='next', href='2.json?token=a'))
+    page('2.json', '2021-05-01', dict(rel='next', method='GET',
+                                      href=f'{nginx.address}/search/3.json'))
+    page('3.json', '2021-06-01')
+    images = open_input(address, 's2_l2a')
+    assert [str(image.date) for image in images] == [
+        '2021-04-01', '2021-05-01', '2021-06-01']
+
+    page('3.json', '2021-06-01', dict(rel='next', href='1.json'))
+    monkeypatch.setattr('mmskysense.raster.inputs.stac._MAX_PAGES', 5)
+    with pytest.raises(RasterContractError, match='at most 5 pages'):
+        open_input(address, 's2_l2a')
+    page('3.json', '2021-06-01', dict(rel='next', method='POST', href='4'))
+    with pytest.raises(RasterContractError, match='3.json: .* found POST'):
+        open_input(address, 's2_l2a')
+    (folder / '3.json').write_text('{"type": "FeatureCollection"}')
+    with pytest.raises(RasterContractError, match='3.json: expected a furt'):
+        open_input(address, 's2_l2a')
+
+
+@needs_nginx
 @pytest.mark.parametrize('name, message', [
     ('nowhere.tif', r'nowhere.tif: expected a raster .*found none \(HTTP '
      'response code: 404'),
