@@ -23,7 +23,9 @@ def machine(device: str = 'cpu') -> str:
 
 
 def interleave(candidates: Mapping[str, Callable[[], None]], rounds: int,
-               device: str, label: str) -> dict[str, list[float]]:
+               device: str, label: str,
+               clock: Callable[[], float] = time.perf_counter
+               ) -> dict[str, list[float]]:
     """Time candidates in turn (A B C A B C ...), after one warm-up each.
 
     A drift of the machine's speed meets all of them.
@@ -33,19 +35,21 @@ def interleave(candidates: Mapping[str, Callable[[], None]], rounds: int,
         rounds: Timed runs of each.
         device: Waited for before the clock is read.
         label: Of the progress bar.
+        clock: ``time.process_time`` for seconds of all threads of this
+            process, which another job on the machine hardly changes.
 
     Returns:
-        Name -> wall seconds of each round.
+        Name -> seconds of each round.
     """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for index in tqdm(range(rounds + 1), desc=label):
         for name, run in candidates.items():
-            start = time.perf_counter()
+            start = clock()
             run()
             if device.startswith('cuda'):
                 torch.cuda.synchronize()
             if index:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(clock() - start)
     return seconds
 
 

@@ -19,6 +19,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -43,6 +44,8 @@ from mmskysense.utils.benchmark import (
 from mmskysense.utils.config import read_config
 
 ROOT = Path(__file__).parents[2]
+CLOCKS: dict[str, Callable[[], float]] = dict(
+    wall=time.perf_counter, process=time.process_time)
 MODEL = ROOT / 'configs/segmentation' / \
     'skysense_v2_tiny_upernet_1xb4-2k_sample-world-256x256.py'
 CHEAP = '''
@@ -77,6 +80,10 @@ def parse_args() -> argparse.Namespace:
                         help='for blending, and as much again for blocks '
                         'that GDAL keeps, where memory is measured '
                         "(default: predict.py's own limits)")
+    parser.add_argument(
+        '--clock', choices=list(CLOCKS), default='wall',
+        help="'process': seconds of CPU of all threads, for a machine that "
+        'has other work too (default: wall)')
     parser.add_argument('--json', help='where to write all figures')
     parser.add_argument('--memory-of', nargs=2, metavar=('FOLDER', 'SIDE'),
                         help=argparse.SUPPRESS)  # the process of its own
@@ -172,13 +179,15 @@ def time_speed(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     theirs = mmseg_inferencer(inferencer, folder)
     if theirs is not None:
         sides["mmseg's remote-sensing inferencer"] = theirs
-    seconds = interleave(sides, args.rounds, 'cpu', label)
+    seconds = interleave(sides, args.rounds, 'cpu', label,
+                         CLOCKS[args.clock])
     print_medians(label, seconds)
     # Both of a pair ran next to each other.
     share = median(a / b for a, b in zip(
         seconds['model alone'], seconds['file to file'], strict=True))
     print(f'  model\'s share of the whole way: {share:.3f}')
-    return dict(windows=len(grid), batch=args.batch, seconds=seconds,
+    return dict(windows=len(grid), batch=args.batch, clock=args.clock,
+                seconds=seconds,
                 share=share)
 
 

@@ -46,9 +46,9 @@ class RadiometricJitter(BaseTransform):
         prob: Probability that a date of a view is changed at all.
         options: Sensor -> strengths that replace the defaults: ``brightness,
             contrast, gamma, band_gain`` (relative), ``grayscale_prob,
-            blur_prob``; ``gain, band_gain`` (relative), ``offset`` (file units);
-            ``shift, speckle`` (dB). 0 turns one off; None turns the sensor
-            off.
+            blur_prob``; ``gain, band_gain`` (relative), ``offset`` (file
+            units); ``shift, speckle`` (dB). 0 turns one off; None turns the
+            sensor off.
 
     Raises:
         ValueError: An option that the sensor does not have.
