@@ -1,8 +1,9 @@
 """RESISC-45, trained on 10 % of each class: overall accuracy.
 
-Data: ``docs/datasets/resisc45.md``. The paper publishes a linear head on pooled
-features and the metric; that all weights are trained, and the schedule, are
-ours. Encoder frozen: ``--cfg-options model.backbone.frozen_stages=4``.
+Data: ``docs/datasets/resisc45.md``. The paper publishes a linear head on
+pooled features and the metric; that all weights are trained, and the
+schedule, are ours. Encoder frozen: ``--cfg-options
+model.backbone.frozen_stages=4``.
 """
 _base_ = [
     '../_base_/models/skysense_v2_base_linear.py',

@@ -4,7 +4,8 @@ r"""Check RESISC-45 and write seeded split lists; the images are linked.
 
 ROOT holds one folder for each class::
 
-    python tools/dataset_converters/resisc45.py downloads/NWPU-RESISC45 --out data/resisc45
+    python tools/dataset_converters/resisc45.py downloads/NWPU-RESISC45 \
+        --out data/resisc45
 """
 
 from collections.abc import Sequence

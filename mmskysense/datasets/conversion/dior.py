@@ -1,0 +1,245 @@
+# Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+"""DIOR and DIOR-R as published to COCO JSON, or to DOTA's text files."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import shutil
+import xml.etree.ElementTree as ET
+from collections import Counter
+from pathlib import Path
+
+from .errors import DataError
+from .files import (
+    atomic_path,
+    read_image,
+    read_lines,
+    require_folder,
+    write_json,
+    write_text,
+)
+from .runner import (
+    ConversionItem,
+    ConversionReport,
+    ItemResult,
+    run_conversion,
+)
+from .verification import verify_counts
+
+#: In mmrotate's order; the files write some names with capitals.
+CLASSES = ('airplane', 'airport', 'baseballfield', 'basketballcourt',
+           'bridge', 'chimney', 'expressway-service-area',
+           'expressway-toll-station', 'dam', 'golffield', 'groundtrackfield',
+           'harbor', 'overpass', 'ship', 'stadium', 'storagetank',
+           'tenniscourt', 'trainstation', 'vehicle', 'windmill')
+#: Published numbers of images (Li et al., ISPRS Journal 2020).
+PUBLISHED = dict(train=5862, val=5863, test=11738)
+FOLDERS = dict(horizontal='Horizontal Bounding Boxes',
+               oriented='Oriented Bounding Boxes')
+_SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
+_CORNERS = tuple(f'{axis}_{corner}' for corner in (
+    'left_top', 'right_top', 'right_bottom', 'left_bottom') for axis in 'xy')
+
+
+def find_items(root: Path, boxes: str = 'horizontal') -> list[ConversionItem]:
+    """One item an image of the published lists.
+
+    Raises:
+        DataError: A list or folder is missing, or a number is listed twice.
+    """
+    labels = require_folder(root / 'Annotations' / FOLDERS[boxes],
+                            f'{boxes} boxes')
+    items: list[ConversionItem] = []
+    seen: dict[str, str] = {}
+    for split in PUBLISHED:
+        listed = root / 'ImageSets' / 'Main' / f'{split}.txt'
+        part = 'test' if split == 'test' else 'trainval'
+        folder = require_folder(root / f'JPEGImages-{part}', f'{part} images')
+        for line, name in read_lines(listed):
+            if name in seen:
+                raise DataError(listed, f"'{name}' is there twice, also in "
+                                f'{seen[name]}', 'remove one of them', line)
+            seen[name] = f'{split}.txt'
+            items.append(ConversionItem(
+                f'{split}/{name}', labels / f'{name}.xml', split,
+                folder / f'{name}.jpg'))
+    return items
+
+
+def read_objects(path: Path, boxes: str = 'horizontal') -> list[dict]:
+    """Objects of one XML file, as they are written.
+
+    Args:
+        path: The file.
+        boxes: 'horizontal' (left, top, right, bottom) or 'oriented' (four
+            corners, x before y).
+
+    Returns:
+        dict(label=id, difficult=0 or 1, box=pixels) of each object.
+
+    Raises:
+        DataError: No XML, an unknown class, or a box that is not complete.
+    """
+    try:
+        root = ET.parse(path).getroot()
+    except FileNotFoundError:
+        raise DataError(path, 'expected this file, found none',
+                        'complete the download') from None
+    except ET.ParseError as error:
+        raise DataError(path, f'expected XML, found {error}',
+                        'download it again', error.position[0]) from None
+    tag, names = ('bndbox', _SIDES) if boxes == 'horizontal' else (
+        'robndbox', _CORNERS)
+    objects = []
+    for number, entry in enumerate(root.iter('object'), 1):
+        name = (entry.findtext('name') or '').strip()
+        if name.lower() not in CLASSES:
+            raise DataError(path, f"expected a class of DIOR, found '{name}' "
+                            f'in object {number}', 'correct the file')
+        try:
+            box = [float(entry.findtext(f'{tag}/{side}') or 'nothing')
+                   for side in names]
+        except ValueError as error:
+            raise DataError(
+                path, f'expected {tag} with {", ".join(names)} in object '
+                f'{number}, found {error}', 'download it again') from None
+        if not all(map(math.isfinite, box)):
+            raise DataError(path, f'expected numbers in object {number}, '
+                            f'found {box}', 'correct the file')
+        objects.append(dict(
+            label=CLASSES.index(name.lower()), box=box,
+            difficult=int((entry.findtext('difficult') or '0').strip() == '1')
+        ))
+    return objects
+
+
+def clip_box(box: list[float], height: int, width: int) -> list[float]:
+    """The part of (left, top, right, bottom) inside the image."""
+    return [min(max(value, 0.0), float(limit)) for value, limit in zip(
+        box, (width, height, width, height), strict=True)]
+
+
+def polygon_area(corners: list[float]) -> float:
+    """Area of a polygon x1 y1 x2 y2 ...; 0 for a bow tie of equal halves."""
+    xs, ys = corners[::2], corners[1::2]
+    return abs(sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1]
+                   for i in range(len(xs)))) / 2
+
+
+def untangle(corners: list[float]) -> list[float]:
+    """Four corners in order around their centre, so no side crosses another.
+
+    Args:
+        corners: x1 y1 ... x4 y4.
+
+    Returns:
+        The same corners, from the first one on.
+    """
+    points = list(zip(corners[::2], corners[1::2], strict=True))
+    cx, cy = (sum(axis) / len(points) for axis in zip(*points, strict=True))
+    turned = sorted(points, key=lambda p: math.atan2(p[1] - cy, p[0] - cx))
+    first = turned.index(points[0])
+    return [value for point in turned[first:] + turned[:first]
+            for value in point]
+
+
+def convert_one(item: ConversionItem, out_dir: Path,
+                boxes: str) -> ItemResult:
+    """Check one image, link it, and note its valid objects."""
+    shape = read_image(item.payload).shape
+    if shape[0] != 3:
+        raise DataError(item.payload, 'expected 3 bands, found '
+                        f'{shape[0]}', 'download it again')
+    height, width = shape[1:]
+    kept, dropped = [], 0
+    for found in read_objects(item.source, boxes):
+        if boxes == 'horizontal':
+            box = found['box'] = clip_box(found['box'], height, width)
+            valid = box[2] > box[0] and box[3] > box[1]
+        else:
+            box = found['box'] = untangle(found['box'])
+            # mmrotate trains on the whole box, but its centre must be seen.
+            valid = polygon_area(box) > 0 and \
+                0 <= sum(box[::2]) / 4 <= width and \
+                0 <= sum(box[1::2]) / 4 <= height
+        kept += [found] if valid else []
+        dropped += not valid
+    part = 'test' if item.split == 'test' else 'trainval'
+    outputs = [os.path.join('images', part, item.payload.name)]
+    with atomic_path(out_dir / outputs[0]) as partial:
+        try:
+            os.link(item.payload.resolve(), partial)
+        except OSError:  # another disk, or a file system without links
+            shutil.copyfile(item.payload, partial)
+    if boxes == 'oriented':
+        outputs.append(os.path.join('labels', part,
+                                    f'{item.payload.stem}.txt'))
+        write_text(out_dir / outputs[1], ''.join(
+            ' '.join(f'{value:g}' for value in found['box']) +
+            f' {CLASSES[found["label"]]} {found["difficult"]}\n'
+            for found in kept))
+    return ItemResult(tuple(outputs), dict(
+        height=height, width=width, objects=kept, dropped=dropped))
+
+
+def coco(results: dict[str, ItemResult], part: str) -> dict:
+    """COCO's dictionary of 'trainval' or 'test'; difficult is ``iscrowd``."""
+    images, annotations = [], []
+    for result in results.values():
+        name = Path(result.outputs[0])
+        if name.parent.name != part:
+            continue
+        images.append(dict(id=len(images) + 1, file_name=name.name,
+                           height=result.record['height'],
+                           width=result.record['width']))
+        for found in result.record['objects']:
+            left, top, right, bottom = found['box']
+            annotations.append(dict(
+                id=len(annotations) + 1, image_id=images[-1]['id'],
+                category_id=found['label'] + 1, iscrowd=found['difficult'],
+                bbox=[left, top, right - left, bottom - top],
+                area=(right - left) * (bottom - top)))
+    return dict(images=images, annotations=annotations, categories=[
+        dict(id=number, name=name) for number, name in enumerate(CLASSES, 1)])
+
+
+def convert_dior(root: str, out: str, boxes: str = 'horizontal',
+                 workers: int = 1, skip_bad: bool = False,
+                 partial: bool = False) -> tuple[ConversionReport, dict]:
+    """Convert the download; see ``tools/dataset_converters/dior.py``.
+
+    Args:
+        root: Folder with ``Annotations``, ``ImageSets``, ``JPEGImages-*``.
+        out: Folder to write, ``data_root`` of the config: ``images``, and
+            ``{trainval,test}.json`` or ``labels``.
+        boxes: 'horizontal' (DIOR) or 'oriented' (DIOR-R).
+        workers: Processes.
+        skip_bad: List damaged images and go on.
+        partial: Accept a part of the dataset.
+
+    Returns:
+        The report, and a summary that is also in ``OUT/conversion.json``.
+
+    Raises:
+        ValueError: Other ``boxes``.
+        DataError: The download is not as published.
+    """
+    if boxes not in FOLDERS:
+        raise ValueError(f"boxes='{boxes}': expected one of {list(FOLDERS)}")
+    items = find_items(Path(root), boxes)
+    verify_counts(items, PUBLISHED, root, partial)
+    report = run_conversion(items, functools.partial(convert_one, boxes=boxes),
+                            out, workers, skip_bad, dict(boxes=boxes), 'DIOR')
+    if boxes == 'horizontal':
+        for part in ('trainval', 'test'):
+            write_json(Path(out) / f'{part}.json', coco(report.results, part))
+    records = [result.record for result in report.results.values()]
+    counts = Counter(CLASSES[found['label']] for record in records
+                     for found in record['objects'])
+    summary = dict(dataset='DIOR', boxes=boxes, images=len(records),
+                   objects=dict(counts), bad=len(report.bad),
+                   dropped=sum(record['dropped'] for record in records))
+    write_json(Path(out) / 'conversion.json', summary)
+    return report, summary
