@@ -22,6 +22,8 @@ from mmskysense.datasets.conversion.dior import (
 ROOT = Path(__file__).parents[2]
 CONFIG = ('configs/detection/'
           'skysense_v2_base_faster-rcnn_fpn_8xb2-12e_dior-800x800.py')
+ORIENTED = ('configs/oriented_detection/'
+            'skysense_v2_base_oriented-rcnn_fpn_8xb2-12e_dior-r-800x800.py')
 SIZE = 64
 # Name, difficult, box; the last three: outside in part, no area, outside.
 OBJECTS = (('airplane', 0, (10, 12, 30, 40)), ('ship', 1, (40, 40, 60, 62)),
@@ -186,3 +188,30 @@ def test_the_config_trains_validates_and_tests(converted, tmp_path):
     assert sample.img_shape == (96, 96)
     assert sample.gt_instances.bboxes.tensor[0].tolist() == [10, 12, 30, 40]
     assert len(sample.ignored_instances) == 1
+
+
+def test_the_oriented_config_trains_validates_and_tests(converted, tmp_path):
+    pytest.importorskip('mmrotate')
+    pytest.importorskip('mmcv._ext')
+    cfg = shrink(ORIENTED, converted / 'oriented', tmp_path)
+    assert tuple(cfg.metainfo.classes) == CLASSES
+    for stage in (cfg.model.train_cfg.rpn_proposal, cfg.model.test_cfg.rpn,
+                  cfg.model.test_cfg.rcnn):
+        stage.update(nms_pre=50, max_per_img=50)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    losses = runner.message_hub.get_scalar('train/loss').data[0]
+    assert len(losses) == 4
+    assert all(math.isfinite(loss) for loss in losses)
+    scores = runner.test()
+    assert 0 <= scores['dota/mAP'] <= 1
+    samples = {sample.img_id: sample for sample in (
+        entry['data_samples'] for entry in runner.test_dataloader.dataset)}
+    assert len(samples['00004'].gt_instances) == 0
+    sample = samples['00003']
+    assert len(sample.gt_instances) == 2 and \
+        len(sample.ignored_instances) == 1
+    # The airplane's bow tie has become its rectangle of 20 x 28 pixels.
+    box = sample.gt_instances.bboxes.tensor[0]
+    assert box[:2].tolist() == pytest.approx([20, 26], abs=0.01)
+    assert sorted(box[2:4].tolist()) == pytest.approx([20, 28], abs=0.01)
