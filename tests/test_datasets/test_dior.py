@@ -3,6 +3,7 @@
 
 import json
 import math
+import multiprocessing.dummy
 from pathlib import Path
 
 import cv2
@@ -190,9 +191,13 @@ def test_the_config_trains_validates_and_tests(converted, tmp_path):
     assert len(sample.ignored_instances) == 1
 
 
-def test_the_oriented_config_trains_validates_and_tests(converted, tmp_path):
+def test_the_oriented_config_trains_validates_and_tests(
+        converted, tmp_path, monkeypatch):
     pytest.importorskip('mmrotate')
     pytest.importorskip('mmcv._ext')
+    # Four fresh processes for two images take half a minute: threads instead.
+    monkeypatch.setattr('mmrotate.evaluation.functional.mean_ap.get_context',
+                        lambda kind: multiprocessing.dummy)
     cfg = shrink(ORIENTED, converted / 'oriented', tmp_path)
     assert tuple(cfg.metainfo.classes) == CLASSES
     for stage in (cfg.model.train_cfg.rpn_proposal, cfg.model.test_cfg.rpn,
