@@ -186,7 +186,8 @@ def convert_one(item: ConversionItem, out_dir: Path,
 
 def coco(results: dict[str, ItemResult], part: str) -> dict:
     """COCO's dictionary of 'trainval' or 'test'; difficult is ``iscrowd``."""
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for result in results.values():
         name = Path(result.outputs[0])
         if name.parent.name != part:
