@@ -228,7 +228,7 @@ test_environment() {
     say "[1/3] host libraries and test tools: about 2 minutes, 300 MB"
     with_heartbeat "libraries" $VENV/test.log pip_install \
         -r requirements/optional.txt -r requirements/tests.txt \
-        -r requirements/build.txt
+        -r requirements/lora.txt -r requirements/build.txt
     use_headless_opencv
     say "[2/3] mmcv with compiled ops"
     if has_ops; then say "      already there"; else install_ops; fi
