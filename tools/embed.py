@@ -3,6 +3,8 @@
 """Features of a raster: ``embed.py CONFIG CKPT RASTER --out FILE``."""
 
 import argparse
+import signal
+import sys
 from collections.abc import Sequence
 
 from mmengine.config import DictAction
@@ -58,6 +60,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Embed."""
     args = parse_args(argv)
+    # As for Ctrl-C, when a scheduler ends the run.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with plain_refusal('embed.py', ('window', 'overlap', 'components',
                                     *INPUT_OPTIONS)):
         raster, sensor = split_raster([args.raster], args.sensor)

@@ -4,7 +4,10 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +64,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--probabilities', metavar='TIF',
         help='also write a band of probability for each class')
     parser.add_argument(
-        '--probability-type', choices=PROBABILITY_TYPES, default='uint8',
+        '--probability-type', choices=PROBABILITY_TYPES,
         help='of --probabilities (default: uint8, steps of 1/254)')
     parser.add_argument(
         '--uncertainty', metavar='TIF',
         help='also write how uncertain each pixel is, 0 to 1')
     parser.add_argument(
-        '--measure', choices=list(UNCERTAINTIES), default='entropy',
+        '--measure', choices=list(UNCERTAINTIES),
         help='of --uncertainty: entropy of the probabilities (default), or '
         'their variance over flipped views (with --tta)')
     parser.add_argument(
@@ -83,28 +86,29 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='side, or height and width, of what the model sees at once '
         '(default: the size the config tests with)')
     parser.add_argument(
-        '--overlap', type=float, default=0.5,
+        '--overlap', type=float,
         help='share of a window that its neighbour sees too (default: 0.5)')
-    parser.add_argument('--blend', choices=list(BLENDS), default='hann')
+    parser.add_argument('--blend', choices=list(BLENDS),
+                        help='weights of overlapping windows (default: hann)')
     parser.add_argument(
         '--batch-size', type=batch_size, default=4, metavar='N',
         help="windows at once, or 'auto': measured (default: 4)")
     parser.add_argument(
-        '--processes', type=int, default=1, metavar='N',
+        '--processes', type=int, metavar='N',
         help='processes over parts of the raster; with --device cuda one a '
         'GPU')
     parser.add_argument(
         '--reading-threads', type=int, default=1, metavar='N',
         help='that read ahead; several for rasters on a server')
     parser.add_argument(
-        '--max-memory', type=float, default=0.25, metavar='GIB',
+        '--max-memory', type=float, metavar='GIB',
         help='for blending, in each process: wider rasters are made in '
         'strips (default: 0.25)')
     parser.add_argument(
-        '--min-score', type=float, default=0.3,
+        '--min-score', type=float,
         help='objects below this are left out (default: 0.3)')
     parser.add_argument(
-        '--iou', type=float, default=0.5,
+        '--iou', type=float,
         help='of two objects of a class that overlap more than this, the '
         'better one stays (default: 0.5)')
     parser.add_argument('--device', help='cpu, cuda:0, ...')
@@ -154,20 +158,37 @@ def whole_batch(args: argparse.Namespace, task: str) -> int:
     return int(args.batch_size)
 
 
-def refuse(args: argparse.Namespace, task: str, *names: str) -> None:
+def refuse(args: argparse.Namespace, task: str, *names: str,
+           wanted: str = 'segmentation') -> None:
     """Refuse options that a task does not have: none is ignored silently."""
     for name in names:
-        if getattr(args, name) not in (None, False):
+        value = getattr(args, name)
+        if value is not None and value is not False:
             raise ValueError(f'--{name.replace("_", "-")}: expected with a '
-                             f'segmentation model, found one of {task}; '
+                             f'{wanted} model, found one of {task}; '
                              'leave it out')
+
+
+# What only a segmentation model has, and only a detector.
+OF_MAPS = dict(
+    blend='hann', measure='entropy', probability_type='uint8', processes=1,
+    max_memory=0.25, uncertainty=None, page=None, tta=False, resume=False,
+    quick_look=None)
+OF_OBJECTS = dict(min_score=0.3, iou=0.5)
+
+
+def complete(args: argparse.Namespace, **defaults: Any) -> None:
+    """Fill in what was not given."""
+    for name, value in defaults.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
 
 
 def predict_objects(args: argparse.Namespace, raster: str,
                     sensor: str | None, options: dict[str, Any]) -> str:
     """Objects of a detector; the line that says what was found."""
-    refuse(args, 'detection', 'probabilities', 'uncertainty', 'page', 'tta',
-           'resume', 'quick_look')
+    refuse(args, 'detection', 'probabilities', *OF_MAPS)
+    complete(args, overlap=0.5, **OF_OBJECTS)
     inferencer = ObjectInferencer(
         args.config, args.checkpoint, args.device, sensor, args.amp,
         args.cfg_options)
@@ -184,8 +205,8 @@ def predict_objects(args: argparse.Namespace, raster: str,
 def predict_scenes(args: argparse.Namespace, raster: str,
                    sensor: str | None, options: dict[str, Any]) -> str:
     """Classes of tiles; the line that says what was found."""
-    refuse(args, 'classification', 'uncertainty', 'page', 'tta', 'resume',
-           'quick_look')
+    refuse(args, 'classification', 'overlap', *OF_MAPS)
+    refuse(args, 'classification', *OF_OBJECTS, wanted='detection')
     inferencer = SceneInferencer(
         args.config, args.checkpoint, args.device, sensor, args.amp,
         args.cfg_options)
@@ -195,14 +216,30 @@ def predict_scenes(args: argparse.Namespace, raster: str,
         reading_threads=args.reading_threads, progress=True))
 
 
+@contextmanager
+def beside_the_map(out: str, path: str) -> Iterator[None]:
+    """Say what could not be written, and that the map itself is there."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f'{path}: cannot be written ({error}); the map {out} '
+                      'is complete') from error
+
+
 _OTHER_TASKS = {'detection': predict_objects,
                 'classification': predict_scenes}
 _TASKS = ('segmentation', *_OTHER_TASKS)
 
 
+def end_cleanly() -> None:
+    """Tidy up when a scheduler ends the run, as for Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Predict."""
     args = parse_args(argv)
+    end_cleanly()
     with plain_refusal('predict.py', ('overlap', 'window', 'processes',
                                       *INPUT_OPTIONS)):
         config = read_config(args.config, args.cfg_options)
@@ -227,6 +264,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise ValueError(f'config {args.config}: expected a model of '
                              f'{", ".join(_TASKS)}, found {task}; features '
                              'of an encoder come from tools/embed.py')
+        refuse(args, 'segmentation', *OF_OBJECTS, wanted='detection')
+        complete(args, overlap=0.5, **OF_MAPS)
         picture = args.quick_look or os.path.splitext(args.out)[0] + '.png'
         if picture != 'none':
             check_output(picture, [raster])
@@ -253,14 +292,16 @@ def main(argv: Sequence[str] | None = None) -> None:
             if several:  # the picture is of the first sensor's first day
                 first = next(iter(reader.series))
                 reader = get_reader(reader.series[first][0], inputs.grid)
-            save_quick_look(reader, args.out, picture, summary.shares)
+            with beside_the_map(args.out, picture):
+                save_quick_look(reader, args.out, picture, summary.shares)
         if args.page is not None:
-            save_map_page(
-                args.page, args.out,
-                [image for series in inputs.images.values()
-                 for image in series],
-                probabilities=args.probabilities,
-                uncertainty=args.uncertainty, shares=summary.shares)
+            with beside_the_map(args.out, args.page):
+                save_map_page(
+                    args.page, args.out,
+                    [image for series in inputs.images.values()
+                     for image in series],
+                    probabilities=args.probabilities,
+                    uncertainty=args.uncertainty, shares=summary.shares)
     print(closing_line(summary))
 
 

@@ -220,10 +220,12 @@ class EmbeddingInferencer(RasterInferencer):
                 seen = window.valid.reshape(
                     places, stride, places, stride).any((1, 3))
                 for rows in blender.add(place, scores, seen):
-                    writer.write(rows.row, rows.scores, rows.valid)
+                    writer.write_features(rows.row, rows.scores,
+                                          rows.valid)
                 bar.update(1)
             for rows in blender.finish():
-                writer.write(rows.row, rows.scores, rows.valid)
+                writer.write_features(rows.row, rows.scores,
+                                          rows.valid)
         return EmbeddingSummary(str(out), projection.channels,
                                 (height, width), projection.explained,
                                 time.perf_counter() - start)

@@ -36,6 +36,9 @@ from .raster_inferencer import RasterInferencer
 from .segmentor import WindowSegmentor
 from .window_scorer import WindowScorer
 
+# Of an output at once, from its unfinished rows to its file (ours).
+_PIECE_BYTES = 8 << 20
+
 
 @dataclass(frozen=True)
 class MapSummary:
@@ -215,6 +218,7 @@ class MapInferencer(RasterInferencer):
         partial = PartialRows(
             out, outputs.bands(len(scorer.segmentor.class_names)), height,
             width, settings, resume, outputs.dtypes)
+        outputs.remove_leftovers()
         try:
             job = MapJob(
                 reader, grid, outputs, partial,
@@ -237,8 +241,9 @@ class MapInferencer(RasterInferencer):
                 OVERLAP=overlap,
                 BLEND=blend))
         except BaseException:
-            partial.close()
-            if not resume:
+            if resume:
+                partial.close()
+            else:
                 partial.discard()
             raise
         partial.discard()
@@ -295,11 +300,16 @@ class MapInferencer(RasterInferencer):
                       for name, make in writers.items()}
             for row in range(0, partial.height, BLOCK):
                 for name, writer in opened.items():
-                    pixels = partial.read(name, row, BLOCK)
-                    writer.write(row, pixels)
-                    if name == 'map':
-                        counts += np.bincount(pixels.ravel(),
-                                              minlength=NODATA + 1)
+                    # Memory must not grow with the width of the raster.
+                    columns = BLOCK * max(1, _PIECE_BYTES // (
+                        BLOCK * BLOCK * partial.bands[name] *
+                        partial.dtypes[name].itemsize))
+                    for left in range(0, partial.width, columns):
+                        pixels = partial.read(name, row, BLOCK, left, columns)
+                        writer.write(row, pixels, left)
+                        if name == 'map':
+                            counts += np.bincount(pixels.ravel(),
+                                                  minlength=NODATA + 1)
         return counts
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -78,6 +79,12 @@ class MapOutputs:
         """Refuse a file that could not be written, or that is an input."""
         for path in self.paths.values():
             check_output(path, inputs)
+
+    def remove_leftovers(self) -> None:
+        """Temporary folders of writers that were killed in the middle."""
+        for path in self.paths.values():
+            for folder in path.parent.glob(f'.{path.name}.partial-*'):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def bands(self, num_classes: int) -> dict[str, int]:
         """Name of each file -> its bands."""

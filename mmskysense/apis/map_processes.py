@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import multiprocessing.connection
 import os
 import queue
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -89,10 +91,22 @@ def _listen(workers: Sequence[Any], messages: Any,
     return skipped
 
 
+def _die_with_parent() -> None:
+    """End this process when its parent was killed and could not end it.
+
+    Otherwise it would write on into rows that another run has taken over.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
 def _work(inferencer: MapInferencer, job: MapJob, regions: Sequence[Region],
           scoring: dict[str, Any], number: int, threads: int,
           messages: Any) -> None:
     """The life of a process: its regions, one after the other."""
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     if inferencer.device == 'cuda':
         inferencer.device = f'cuda:{number % torch.cuda.device_count()}'

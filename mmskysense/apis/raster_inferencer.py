@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from functools import cached_property
 from pathlib import Path
@@ -81,6 +82,9 @@ class RasterInferencer:
         tags = {'CHECKPOINT': Path(self.checkpoint).name}
         if self.cfg.filename:
             tags['CONFIG'] = Path(self.cfg.filename).name
+        # Options of the command line, and edits, keep the file's name.
+        content = json.dumps(self.cfg.to_dict(), sort_keys=True, default=str)
+        tags['CONFIG_SHA256'] = hashlib.sha256(content.encode()).hexdigest()
         if Path(self.checkpoint).is_file():
             digest = hashlib.sha256()
             with open(self.checkpoint, 'rb') as file:

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from .writer import GeoTIFFWriter
+from .writer import BLOCK, GeoTIFFWriter
+
+_ROWS = 16  # the lowest block that TIFF allows
 
 
 class FeatureWriter(GeoTIFFWriter):
@@ -30,6 +33,10 @@ class FeatureWriter(GeoTIFFWriter):
 
     dtype = 'float32'
     nodata = float('nan')
+    # Rows come a few at a time and in up to thousands of bands: they are
+    # gathered until they fill low blocks, each of which is written once.
+    layout: Mapping[str, Any] = dict(
+        tiled=True, blockxsize=BLOCK, blockysize=_ROWS)
 
     def __init__(self, path: str | os.PathLike, height: int, width: int,
                  descriptions: Sequence[str], dtype: str = 'float32',
@@ -38,10 +45,12 @@ class FeatureWriter(GeoTIFFWriter):
         super().__init__(path, height, width, descriptions, crs, transform,
                          dict(tags or {}, PRECISION=dtype), 'AVERAGE')
         self.precision = np.dtype(dtype)
+        self._first, self._waiting = 0, np.empty(
+            (len(self.descriptions), 0, width), np.float32)
 
-    def write(self, row: int, rows: np.ndarray,
-              valid: np.ndarray | None = None) -> None:
-        """Write finished rows.
+    def write_features(self, row: int, rows: np.ndarray,
+                       valid: np.ndarray | None = None) -> None:
+        """Write the next rows, from top to bottom.
 
         Args:
             row: First row in the raster.
@@ -51,4 +60,24 @@ class FeatureWriter(GeoTIFFWriter):
         rows = rows.astype(self.precision).astype(np.float32)
         if valid is not None:
             rows = np.where(valid, rows, np.float32('nan'))
-        super().write(row, rows)
+        if row != self._first + self._waiting.shape[1]:
+            raise ValueError(
+                f'{self.path}: expected row '
+                f'{self._first + self._waiting.shape[1]} next, found {row}')
+        self._waiting = np.concatenate((self._waiting, rows), axis=1)
+        full = self._waiting.shape[1] // _ROWS * _ROWS
+        if full:
+            self._flush(full)
+
+    def _flush(self, count: int) -> None:
+        self.write(self._first, np.ascontiguousarray(
+            self._waiting[:, :count]))
+        self._first += count
+        self._waiting = self._waiting[:, count:].copy()
+
+    def __exit__(self, kind: type[BaseException] | None,
+                 error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if kind is None and self._waiting.shape[1]:
+            self._flush(self._waiting.shape[1])
+        super().__exit__(kind, error, trace)

@@ -8,13 +8,19 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from .grid import Region
 
+try:
+    import fcntl
+except ImportError:  # no such locks outside of Unix
+    fcntl = None  # type: ignore[assignment]
+
 _SETTINGS = 'settings.json'
+_LOCK = 'lock'
 
 
 class PartialRows:
@@ -39,8 +45,9 @@ class PartialRows:
         resumed: Whether there was something to continue.
 
     Raises:
-        ValueError: What is there was made with other settings.
-        OSError: The folder cannot be written.
+        ValueError: What is there was made with other settings, or another
+            run is at it.
+        OSError: The folder cannot be written, or has not the room.
     """
 
     def __init__(self, path: str | os.PathLike, bands: Mapping[str, int],
@@ -48,6 +55,7 @@ class PartialRows:
                  resume: bool = False,
                  dtypes: Mapping[str, str] | None = None) -> None:
         path = Path(path)
+        self._lock: IO[str] | None = None
         self.path = path
         self.folder = path.with_name(f'.{path.name}.partial')
         self.bands = dict(bands)
@@ -56,18 +64,71 @@ class PartialRows:
         self.height, self.width = height, width
         self._files: dict[str, int] = {}
         self.settings = json.loads(json.dumps(dict(settings), default=str))
-        known = _read(self.folder / _SETTINGS)
-        self.resumed = resume and known is not None
-        if self.resumed:
-            assert known is not None
-            self._check(known)
-        else:
-            self.discard()
-            self._create()
+        try:
+            self._take()
+            known = _read(self.folder / _SETTINGS)
+            self.resumed = resume and known is not None
+            if self.resumed:
+                assert known is not None
+                self._check(known)
+            else:
+                self._create()
+        except BaseException:
+            self.close()
+            raise
+
+    def _take(self) -> None:
+        """Make the folder, and keep others from it while this run lives."""
+        place = self.folder / _LOCK
+        while True:
+            try:
+                self.folder.mkdir(exist_ok=True)
+                self._lock = open(  # noqa: SIM115 - held while this lives
+                    place, 'a+', encoding='utf-8')
+            except OSError as error:
+                raise self._cannot(error) from error
+            try:
+                if fcntl is not None:
+                    fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                self._lock.seek(0)
+                other = self._lock.read().strip() or 'unknown'
+                raise ValueError(
+                    f'{self.path}: expected to be the only run that writes '
+                    f'it, found another one (process {other}); wait for it, '
+                    'or choose another output') from error
+            # The run before may have removed the folder meanwhile.
+            if place.exists() and os.path.samestat(
+                    os.fstat(self._lock.fileno()), place.stat()):
+                break
+            self._lock.close()
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
+
+    def _cannot(self, error: OSError) -> OSError:
+        return OSError(f'{self.path}: cannot be written ({error}); check '
+                       'free space and permissions')
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all rows, which lie on the disk as they are."""
+        return self.height * self.width * sum(
+            count * self.dtypes[name].itemsize
+            for name, count in self.bands.items())
 
     def _create(self) -> None:
+        for entry in self.folder.iterdir():
+            if entry.name != _LOCK:
+                entry.unlink()
+        free = shutil.disk_usage(self.folder).free
+        if free < self.nbytes:
+            self.discard()
+            raise OSError(
+                f'{self.path}: expected {self.nbytes / 2**30:.1f} GiB free '
+                'for unfinished rows, which lie uncompressed beside the '
+                f'output, found {free / 2**30:.1f} GiB; choose another disk')
         try:
-            self.folder.mkdir()
             for name, count in self.bands.items():
                 with open(self._file(name), 'wb') as file:
                     # Sparse: the disk fills as rows are written.
@@ -76,8 +137,7 @@ class PartialRows:
             _write(self.folder / _SETTINGS, self.settings)
         except OSError as error:
             self.discard()
-            raise OSError(f'{self.path}: cannot be written ({error}); check '
-                          'free space and permissions') from error
+            raise self._cannot(error) from error
 
     def _check(self, known: Mapping[str, Any]) -> None:
         differing = [name for name in {*known, *self.settings}
@@ -101,7 +161,7 @@ class PartialRows:
 
     def __getstate__(self) -> dict[str, Any]:
         # A process of its own opens the files anew.
-        return dict(vars(self), _files={})
+        return dict(vars(self), _files={}, _lock=None)
 
     def write(self, name: str, row: int, left: int,
               rows: np.ndarray) -> None:
@@ -129,18 +189,31 @@ class PartialRows:
                     _write_bytes(file, piece,
                                  size * (first + number * self.width))
         except OSError as error:
-            raise OSError(f'{self.path}: cannot be written ({error}); check '
-                          'free space and permissions') from error
+            raise self._cannot(error) from error
 
-    def read(self, name: str, row: int, count: int) -> np.ndarray:
-        """Rows of an output, (bands, rows, width) of its data type."""
+    def read(self, name: str, row: int, count: int, left: int = 0,
+             columns: int | None = None) -> np.ndarray:
+        """A part of an output, (bands, rows, columns) of its data type.
+
+        Args:
+            name: The output.
+            row: First row.
+            count: Rows; fewer at the bottom.
+            left: First column.
+            columns: Columns, fewer at the right; None means all.
+        """
         count = min(count, self.height - row)
+        columns = min(columns or self.width, self.width - left)
         dtype = self.dtypes[name]
-        result = np.empty((self.bands[name], count, self.width), dtype)
+        result = np.empty((self.bands[name], count, columns), dtype)
+        whole = columns == self.width
         for band, picture in enumerate(result):
-            place = (band * self.height + row) * self.width * dtype.itemsize
-            content = os.pread(self._open(name), picture.nbytes, place)
-            picture.flat = np.frombuffer(content, dtype)
+            first = (band * self.height + row) * self.width + left
+            pieces = [picture] if whole else picture
+            for number, piece in enumerate(pieces):
+                place = dtype.itemsize * (first + number * self.width)
+                content = os.pread(self._open(name), piece.nbytes, place)
+                piece.flat = np.frombuffer(content, dtype)
         return result
 
     def note(self, region: Region, topic: str = 'rows',
@@ -167,11 +240,15 @@ class PartialRows:
         for file in self._files.values():
             os.close(file)
         self._files = {}
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def discard(self) -> None:
         """Remove everything."""
+        if self._lock is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
         self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -90,6 +90,9 @@ class GeoTIFFWriter:
     #: Data type of the pixels, and the value of those not measured.
     dtype = 'uint8'
     nodata: float = NODATA
+    #: Blocks of the temporary file, which writes should fill.
+    layout: Mapping[str, Any] = dict(
+        tiled=True, blockxsize=BLOCK, blockysize=BLOCK)
 
     def __init__(self,
                  path: str | os.PathLike,
@@ -115,8 +118,9 @@ class GeoTIFFWriter:
         self.overview_resampling = overview_resampling
         self._folder: tempfile.TemporaryDirectory | None = None
         self._dataset: Any = None
-        # First row, number of rows and checksum of what was written.
-        self._written: list[tuple[int, int, int]] = []
+        # First row and column, rows, columns and checksum of what was
+        # written.
+        self._written: list[tuple[int, int, int, int, int]] = []
 
     def __enter__(self: _Writer) -> _Writer:
         check_output(self.path)
@@ -136,11 +140,9 @@ class GeoTIFFWriter:
                     nodata=self.nodata,
                     crs=self.crs,
                     transform=self.transform,
-                    tiled=True,
-                    blockxsize=BLOCK,
-                    blockysize=BLOCK,
                     interleave='band',
                     compress='deflate',
+                    **self.layout,
                     zlevel=1,
                     bigtiff='if_safer')
                 self._describe(self._dataset)
@@ -157,28 +159,31 @@ class GeoTIFFWriter:
         for number, text in enumerate(self.descriptions, 1):
             dataset.set_band_description(number, text)
 
-    def write(self, row: int, rows: np.ndarray) -> None:
-        """Write finished rows.
+    def write(self, row: int, rows: np.ndarray, left: int = 0) -> None:
+        """Write finished rows, or some columns of them.
 
         Args:
             row: First row in the raster.
-            rows: (rows, width), or (bands, rows, width), in the type of
+            rows: (rows, columns), or (bands, rows, columns), in the type of
                 the file.
+            left: First column; 0 means whole rows.
 
         Raises:
             ValueError: Another data type or shape.
             OSError: The disk is full or gone.
         """
         rows = rows[None] if rows.ndim == 2 else rows
-        expected = (len(self.descriptions), rows.shape[1], self.width)
+        columns = self.width if not left and rows.shape[2] > self.width \
+            else min(rows.shape[2], self.width - left)
+        expected = (len(self.descriptions), rows.shape[1], columns)
         if rows.dtype != self.dtype or rows.shape != expected:
             raise ValueError(
                 f'{self.path}: expected {self.dtype} rows of shape '
                 f'{expected}, found {rows.dtype} {rows.shape}')
         with self._one_line():
             self._dataset.write(
-                rows, window=Window(0, row, self.width, rows.shape[1]))
-        self._written.append((row, rows.shape[1], _checksum(rows)))
+                rows, window=Window(left, row, rows.shape[2], rows.shape[1]))
+        self._written.append((row, left, *rows.shape[1:], _checksum(rows)))
 
     def __exit__(self, kind: type[BaseException] | None,
                  error: BaseException | None,
@@ -210,17 +215,18 @@ class GeoTIFFWriter:
         """Read everything back: GDAL is silent about some failed writes."""
         with rasterio.open(path) as dataset:
             levels = len(dataset.overviews(1))
-            for row, count, checksum in self._written:
-                rows = dataset.read(window=Window(0, row, self.width, count))
+            for row, left, count, columns, checksum in self._written:
+                rows = dataset.read(window=Window(left, row, columns, count))
                 if _checksum(rows) != checksum:
                     raise OSError(f'rows {row} to {row + count - 1} read back '
                                   'differ from those written')
         for level in range(levels):
             with rasterio.open(path, overview_level=level) as dataset:
                 for row in range(0, dataset.height, BLOCK):
-                    dataset.read(window=Window(
-                        0, row, dataset.width,
-                        min(BLOCK, dataset.height - row)))
+                    for left in range(0, dataset.width, 8 * BLOCK):
+                        dataset.read(window=Window(
+                            left, row, min(8 * BLOCK, dataset.width - left),
+                            min(BLOCK, dataset.height - row)))
 
     def _part(self, name: str) -> str:
         assert self._folder is not None

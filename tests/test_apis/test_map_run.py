@@ -143,11 +143,69 @@ def test_resuming_with_other_settings_is_refused(make_scene, segmentor,
             segmentor, tmp_path, inferencer, resume=True))
     with pytest.raises(ValueError, match=r'overlap=\[24, 20\].*resume out'):
         predict(segmentor, tmp_path, resume=True, overlap=0.25)
+    changed = MapInferencer(
+        *segmentor, device='cpu',
+        cfg_options={'model.decode_head.align_corners': True})
+    with pytest.raises(ValueError, match='found CONFIG_SHA256='):
+        predict(segmentor, tmp_path, changed, resume=True)
     make_scene(tmp_path / 'scene.tif', 131)
     with pytest.raises(ValueError, match='partial: expected'):
         predict(segmentor, tmp_path, resume=True)
     predict(segmentor, tmp_path)  # anew
     assert not (tmp_path / '.map.tif.partial').exists()
+
+
+def test_leftovers_of_a_killed_writer_are_removed(make_scene, segmentor,
+                                                  tmp_path):
+    make_scene(tmp_path / 'scene.tif')
+    (tmp_path / '.map.tif.partial-abc').mkdir()
+    (tmp_path / '.map.tif.partial-abc/cog.tif').write_bytes(b'half')
+    predict(segmentor, tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [
+        'map.tif', 'scene.tif', 'soft.tif', 'unsure.tif']
+
+
+def test_wide_maps_are_completed_in_pieces(make_scene, segmentor, tmp_path,
+                                           monkeypatch):
+    make_scene(tmp_path / 'scene.tif', 40, 1300)
+    predict(segmentor, tmp_path)
+    wanted = pixels(tmp_path)
+    monkeypatch.setattr('mmskysense.apis.map_inferencer._PIECE_BYTES', 1)
+    summary = MapInferencer(*segmentor, device='cpu').predict_raster(
+        tmp_path / 'scene.tif', tmp_path / 'map.tif',
+        **{name: tmp_path / file for name, file in OUTPUTS.items()})
+    for one, other in zip(pixels(tmp_path), wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert sum(summary.pixel_counts) + summary.nodata_pixels == 40 * 1300
+
+
+ORPHANS = '''
+import os, sys, time
+import multiprocessing
+from mmskysense.apis.map_processes import _die_with_parent
+import threading
+def work(pipe):
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    pipe.send(os.getpid())
+    threading.Event().wait()
+if __name__ == '__main__':
+    context = multiprocessing.get_context('spawn')
+    here, there = context.Pipe()
+    process = context.Process(target=work, args=(there, ), daemon=True)
+    process.start()
+    print(here.recv(), flush=True)
+    os.kill(os.getpid(), 9)
+'''
+
+
+def test_processes_end_with_a_parent_that_was_killed(tmp_path):
+    (tmp_path / 'parent.py').write_text(ORPHANS)
+    # This returns when the last process that holds the pipe is gone, and
+    # raises TimeoutExpired if one lives on.
+    started = subprocess.run([sys.executable, str(tmp_path / 'parent.py')],
+                             capture_output=True, text=True, timeout=60)
+    assert started.returncode == -signal.SIGKILL
+    assert int(started.stdout) > 0
 
 
 def test_strips_of_bounded_memory_give_the_same_map(make_scene, segmentor,

@@ -51,7 +51,9 @@ def test_a_detector_gives_objects(tmp_path, make_scene, capsys):
 
 
 @pytest.mark.parametrize('option', [
-    ['--tta'], ['--resume'], ['--uncertainty', 'a.tif'], ['--page', 'a']])
+    ['--tta'], ['--resume'], ['--uncertainty', 'a.tif'], ['--page', 'a'],
+    ['--processes', '1'], ['--blend', 'hann'], ['--overlap', '0'],
+    ['--probability-type', 'uint16'], ['--max-memory', '1']])
 def test_options_of_other_tasks_are_refused(scenes, tmp_path, option):
     with pytest.raises(SystemExit) as caught:
         tool('predict').main([*scenes, '--out', str(tmp_path / 'map.tif'),
@@ -59,6 +61,13 @@ def test_options_of_other_tasks_are_refused(scenes, tmp_path, option):
     assert f'{option[0]}: expected with a segmentation model, found one of ' \
         'classification' in str(caught.value)
     assert not (tmp_path / 'map.tif').exists()
+
+
+def test_options_of_detectors_are_refused(scenes, tmp_path):
+    with pytest.raises(SystemExit, match='--iou: expected with a detection '
+                       'model, found one of classification'):
+        tool('predict').main([*scenes, '--out', str(tmp_path / 'map.tif'),
+                              '--iou', '0.4'])
 
 
 def test_a_measured_batch_is_for_segmentation(scenes, tmp_path):

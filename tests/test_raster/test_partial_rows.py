@@ -1,6 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 import os
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -31,6 +32,11 @@ def test_rows_and_journals_survive_and_are_thrown_away_without_resume(
     wanted = np.zeros((1, 6, 5), np.uint8)
     wanted[0, 1:3, 2:4] = 7
     np.testing.assert_array_equal(again.read('map', 0, 99), wanted)
+    with pytest.raises(ValueError, match='only run that writes it, found '
+                       f'another one .process {os.getpid()}.'):
+        store(tmp_path)
+    assert again.progress(REGION) == dict(done=5, start=2)
+    again.close()
     anew = store(tmp_path)
     assert not anew.resumed and anew.progress(REGION) == {}
     assert not anew.read('map', 0, 6).any()
@@ -69,6 +75,30 @@ def test_another_process_writes_into_the_same_files(tmp_path):
     other = pickle.loads(pickle.dumps(rows))
     other.write('map', 0, 0, np.full((1, 1, 5), 9, np.uint8))
     assert (rows.read('map', 0, 1) == 9).all()
+    rows.discard()
+
+
+def test_a_disk_without_room_is_noticed_before_the_work(tmp_path,
+                                                        monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage)
+    with pytest.raises(OSError, match='map.tif: expected 0.0 GiB free .*uncom'
+                       'pressed'):
+        store(tmp_path)
+    assert os.listdir(tmp_path) == []
+    monkeypatch.setattr(shutil, 'disk_usage',
+                        lambda path: usage._replace(free=4 * 30))
+    store(tmp_path).discard()
+
+
+def test_parts_of_rows(tmp_path):
+    rows = store(tmp_path)
+    pixels = np.arange(90, dtype=np.uint8).reshape(3, 6, 5)
+    rows.write('soft', 0, 0, pixels)
+    for left, columns in ((0, 2), (2, 2), (4, 99), (0, None)):
+        found = rows.read('soft', 1, 3, left, columns)
+        end = None if columns is None else left + columns
+        np.testing.assert_array_equal(found, pixels[:, 1:4, left:end])
     rows.discard()
 
 

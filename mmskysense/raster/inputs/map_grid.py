@@ -67,9 +67,19 @@ def grid_of(path: str) -> MapGrid:
     """The grid of a raster.
 
     Raises:
-        RasterContractError: Missing, or not a raster.
+        RasterContractError: Missing, not a raster, or georeferenced only by
+            control points or sensor model, which a map would lose.
     """
     dataset = open_raster(path)
+    points = len(dataset.gcps[0]) if dataset.transform.is_identity else 0
+    if points or (dataset.transform.is_identity and dataset.crs is None
+                  and dataset.rpcs is not None):
+        found = f'{points} ground control points' if points \
+            else 'rational polynomial coefficients'
+        raise RasterContractError(
+            f'{path}: expected a geotransform, or none at all, found '
+            f'{found}; warp it first: gdalwarp '
+            f'{"-tps" if points else "-rpc"} -t_srs EPSG:... IN OUT')
     return MapGrid(dataset.crs, dataset.transform, dataset.shape, path)
 
 

@@ -1,7 +1,10 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 import numpy as np
 import pytest
+import rasterio
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
+from rasterio.rpc import RPC
 from rasterio.transform import Affine, from_origin
 
 from mmskysense.raster import RasterContractError
@@ -116,3 +119,28 @@ def test_pixels_in_metres(write_raster):
     path = write_raster('f.tif', np.zeros((1, 4, 4), np.uint8),
                         crs='EPSG:2263', pixel=2.0, origin=(1e6, 2e5))
     assert pixel_metres(open_raster(path)) == pytest.approx(0.6096, rel=1e-3)
+
+
+@pytest.mark.parametrize('kind', ['points', 'coefficients'])
+def test_control_points_alone_are_refused_with_advice(tmp_path, kind):
+    path = tmp_path / 'scene.tif'
+    options = dict(driver='GTiff', height=20, width=30, count=1,
+                   dtype='uint8')
+    if kind == 'points':
+        points = [GroundControlPoint(row, column, 10 + column / 100,
+                                     50 - row / 100)
+                  for row in (0, 20) for column in (0, 30)]
+        options.update(gcps=points, crs='EPSG:4326')
+    with rasterio.open(path, 'w', **options) as dataset:
+        dataset.write(np.ones((1, 20, 30), np.uint8))
+        if kind == 'coefficients':
+            ones = [0.5] * 20
+            dataset.rpcs = RPC(
+                height_off=1, height_scale=1, lat_off=1, lat_scale=1,
+                line_den_coeff=ones, line_num_coeff=ones, line_off=1,
+                line_scale=1, long_off=1, long_scale=1, samp_den_coeff=ones,
+                samp_num_coeff=ones, samp_off=1, samp_scale=1)
+    words = '4 ground control points' if kind == 'points' else 'rational'
+    with pytest.raises(RasterContractError, match=f'scene.tif: .*{words}.*'
+                       'gdalwarp'):
+        grid_of(str(path))
