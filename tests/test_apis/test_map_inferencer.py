@@ -348,3 +348,22 @@ def test_the_window_comes_from_the_config():
     padded = dict(data_preprocessor=dict(size=(32, 32)))
     assert default_window(Config(dict(model=padded))) == (32, 32)
     assert default_window(Config(dict(model={}))) == (512, 512)
+
+
+def test_a_scale_makes_16_bits_into_8(make_scene, segmentor, tmp_path):
+    values, valid = make_scene(tmp_path / 'scene.tif', 60, 50)
+    inferencer = MapInferencer(*segmentor, device='cpu')
+    inferencer.predict_raster(tmp_path / 'scene.tif', tmp_path / 'map.tif')
+    wanted = _read(tmp_path / 'map.tif')
+    with rasterio.open(tmp_path / 'scene.tif') as dataset:
+        profile = dict(dataset.profile, dtype='uint16')
+    with rasterio.open(tmp_path / 'wide.tif', 'w', **profile) as dataset:
+        dataset.write(values.astype(np.uint16) * 100)
+    with pytest.raises(RasterContractError, match='found uint16; pass scale'):
+        inferencer.predict_raster(tmp_path / 'wide.tif',
+                                  tmp_path / 'wide_map.tif')
+    assert not (tmp_path / 'wide_map.tif').exists()
+    inferencer.predict_raster(
+        inferencer.inputs(tmp_path / 'wide.tif', scale=0.01),
+        tmp_path / 'wide_map.tif')
+    np.testing.assert_array_equal(_read(tmp_path / 'wide_map.tif'), wanted)

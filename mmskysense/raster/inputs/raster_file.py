@@ -48,7 +48,9 @@ def from_raster_file(path: str,
         raise RasterContractError(
             f'{path}: expected a raster with bands, found a container of '
             f'{inside}; name one of them as the input')
-    numbers = RasterReader(path, sensor, bands).indexes
+    # Which bands, not yet whether their values suit the sensor: a scale that
+    # is given for the image is known when it is read, and checked there.
+    numbers = RasterReader(path, sensor, bands, scale=1.0).indexes
     names = sensor.band_names if sensor else (None, ) * len(numbers)
     return InputImage(
         sensor=sensor.name if sensor else None,
