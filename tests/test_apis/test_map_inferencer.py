@@ -351,7 +351,7 @@ def test_the_window_comes_from_the_config():
 
 
 def test_a_scale_makes_16_bits_into_8(make_scene, segmentor, tmp_path):
-    values, valid = make_scene(tmp_path / 'scene.tif', 60, 50)
+    values, _ = make_scene(tmp_path / 'scene.tif', 60, 50)
     inferencer = MapInferencer(*segmentor, device='cpu')
     inferencer.predict_raster(tmp_path / 'scene.tif', tmp_path / 'map.tif')
     wanted = _read(tmp_path / 'map.tif')
