@@ -70,7 +70,11 @@ def steps(logits: np.ndarray, grid: WindowGrid) -> dict[str, Any]:
                 float(each[line - 1]))
     border, inside = (float(np.mean(found[name]))
                       for name in ('border', 'inside'))
+    # Lines differ among themselves: a border is visible if it stands out.
+    larger = float(np.mean(np.array(found['inside']) >= border))
     return dict(border=border, inside=inside, ratio=border / inside,
+                inside_deviation=float(np.std(found['inside'])),
+                inside_lines_at_least_as_large=larger,
                 lines={name: len(values) for name, values in found.items()})
 
 
@@ -88,7 +92,8 @@ def main() -> None:
         row = dict(overlap=overlap, blend=blend, **steps(
             blended_logits(inferencer, reader, grid, blend), grid))
         print('overlap {overlap}, {blend:6s}: step at borders {border:.4f}, '
-              'inside {inside:.4f}, ratio {ratio:.2f}'.format(**row),
+              'inside {inside:.4f} +- {inside_deviation:.4f}, ratio '
+              '{ratio:.2f}'.format(**row),
               flush=True)
         report.append(row)
     if args.json:
