@@ -103,7 +103,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--max-memory', type=float, metavar='GIB',
         help='for blending, in each process: wider rasters are made in '
-        'strips (default: 0.25)')
+        'strips (default: 0.125)')
     parser.add_argument(
         '--min-score', type=float,
         help='objects below this are left out (default: 0.3)')
@@ -172,7 +172,7 @@ def refuse(args: argparse.Namespace, task: str, *names: str,
 # What only a segmentation model has, and only a detector.
 OF_MAPS = dict(
     blend='hann', measure='entropy', probability_type='uint8', processes=1,
-    max_memory=0.25, uncertainty=None, page=None, tta=False, resume=False,
+    max_memory=0.125, uncertainty=None, page=None, tta=False, resume=False,
     quick_look=None)
 OF_OBJECTS = dict(min_score=0.3, iou=0.5)
 

@@ -124,7 +124,7 @@ class MapInferencer(RasterInferencer):
                        resume: bool = False,
                        processes: int = 1,
                        reading_threads: int = 1,
-                       max_memory: int = 1 << 28,
+                       max_memory: int = 1 << 27,
                        progress: bool = False,
                        probability_type: str = 'uint8',
                        **options: Any) -> MapSummary:

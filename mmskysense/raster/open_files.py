@@ -35,7 +35,7 @@ _NETWORK = ('/vsicurl', '/vsis3/', '/vsigs/', '/vsiaz/', 'http://',
 _INHERITED: list[OrderedDict] = []
 
 
-def limit_block_cache(megabytes: int = 256) -> None:
+def limit_block_cache(megabytes: int = 128) -> None:
     """Bound the decoded blocks that GDAL keeps, in this process and others.
 
     GDAL's own limit, 5 % of the machine's memory, makes the memory of a map
