@@ -3,8 +3,6 @@
 """Features of a raster: ``embed.py CONFIG CKPT RASTER --out FILE``."""
 
 import argparse
-import signal
-import sys
 from collections.abc import Sequence
 
 from mmengine.config import DictAction
@@ -17,7 +15,7 @@ from mmskysense.apis.input_arguments import (
     split_raster,
 )
 from mmskysense.raster import check_output
-from mmskysense.utils import plain_refusal
+from mmskysense.utils import plain_refusal, tidy_termination
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -60,10 +58,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Embed."""
     args = parse_args(argv)
-    # As for Ctrl-C, when a scheduler ends the run.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    with plain_refusal('embed.py', ('window', 'overlap', 'components',
-                                    *INPUT_OPTIONS)):
+    options_said = 'window', 'overlap', 'components', *INPUT_OPTIONS
+    with tidy_termination(), plain_refusal('embed.py', options_said):
         raster, sensor = split_raster([args.raster], args.sensor)
         check_output(args.out, [raster])
         if args.components != 'all' and not args.components.isdigit():

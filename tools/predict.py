@@ -4,8 +4,6 @@
 
 import argparse
 import os
-import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +31,7 @@ from mmskysense.apis.series_segmentor import series_loader
 from mmskysense.raster import check_output
 from mmskysense.raster.blend import BLENDS
 from mmskysense.raster.inputs import get_reader
-from mmskysense.utils import plain_refusal, require
+from mmskysense.utils import plain_refusal, require, tidy_termination
 from mmskysense.utils.config import read_config
 from mmskysense.visualization import save_quick_look
 from mmskysense.visualization.map_page import check_page_folder, save_map_page
@@ -231,17 +229,11 @@ _OTHER_TASKS = {'detection': predict_objects,
 _TASKS = ('segmentation', *_OTHER_TASKS)
 
 
-def end_cleanly() -> None:
-    """Tidy up when a scheduler ends the run, as for Ctrl-C."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Predict."""
     args = parse_args(argv)
-    end_cleanly()
-    with plain_refusal('predict.py', ('overlap', 'window', 'processes',
-                                      *INPUT_OPTIONS)):
+    options_said = 'overlap', 'window', 'processes', *INPUT_OPTIONS
+    with tidy_termination(), plain_refusal('predict.py', options_said):
         config = read_config(args.config, args.cfg_options)
         several = {}
         if task_of(config) == 'segmentation' and series_loader(config):

@@ -3,7 +3,9 @@
 
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +34,30 @@ def as_options(text: str, names: Sequence[str]) -> str:
         return text
     value = r"(?:\[([^\]]*)\]|'([^']*)'|([\w.+-]*))"
     return re.sub(rf"(?<![^\s(])({'|'.join(names)})={value}", option, text)
+
+
+@contextmanager
+def tidy_termination() -> Iterator[None]:
+    """Let SIGTERM, with which schedulers end a run, tidy up as Ctrl-C does.
+
+    What was there before is set again: a process that is forked later must
+    end by SIGTERM at once.
+
+    Raises:
+        SystemExit: On SIGTERM, with the status that a shell would see.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

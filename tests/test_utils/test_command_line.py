@@ -1,10 +1,13 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Bad input is one line; a defect keeps its traceback."""
 
+import os
+import signal
+
 import pytest
 
 from mmskysense.registry import MODELS
-from mmskysense.utils.command_line import plain_refusal
+from mmskysense.utils.command_line import plain_refusal, tidy_termination
 
 
 def test_an_unknown_argument_of_a_config_is_one_line(monkeypatch):
@@ -28,3 +31,16 @@ def test_a_bad_value_is_one_line_with_the_remedy(monkeypatch):
         raise ValueError('a.tif: found uint16;\npass scale=0.1')
     assert str(found.value).startswith(
         'predict.py: error: a.tif: found uint16; pass --scale 0.1')
+
+
+def test_sigterm_tidies_up_and_is_left_as_it_was():
+    before = signal.getsignal(signal.SIGTERM)
+    tidied = []
+    with pytest.raises(SystemExit) as found, tidy_termination():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            tidied.append(True)
+    assert found.value.code == 143 and tidied
+    # A forked process that kept the handler would not end by SIGTERM.
+    assert signal.getsignal(signal.SIGTERM) is before
