@@ -11,7 +11,11 @@ from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmskysense.engine import prepare_launch, use_test_time_augmentation
+from mmskysense.engine import (
+    leave_launch,
+    prepare_launch,
+    use_test_time_augmentation,
+)
 from mmskysense.engine.preflight import (
     check_data_roots,
     check_datasets,
@@ -110,3 +114,4 @@ def main() -> None:
 
 if __name__ == '__main__':
     main()
+    leave_launch()

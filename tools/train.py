@@ -10,7 +10,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmskysense.engine import enable_amp, prepare_launch
+from mmskysense.engine import enable_amp, leave_launch, prepare_launch
 from mmskysense.engine.preflight import (
     check_data_roots,
     check_datasets,
@@ -140,3 +140,4 @@ def main() -> None:
 
 if __name__ == '__main__':
     main()
+    leave_launch()

@@ -7,6 +7,7 @@ without a GPU both fail. Here the gloo group is made first, which mmengine
 then keeps, and the wrapper is told to use no device index.
 """
 
+import gc
 import logging
 import os
 import subprocess
@@ -18,7 +19,7 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from torch import distributed
 
-__all__ = ['enable_amp', 'prepare_launch']
+__all__ = ['enable_amp', 'leave_launch', 'prepare_launch']
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -109,6 +110,25 @@ def prepare_launch(cfg: Config, launcher: str) -> None:
             find_unused_parameters=cfg.get('find_unused_parameters', False))
     # mmengine would fill in the index of a GPU.
     cfg.model_wrapper_cfg.setdefault('device_ids', None)
+
+
+def leave_launch() -> None:
+    """Leave the process group, where there is one; a command's last act.
+
+    Gloo's threads otherwise outlive the interpreter. Now and then one of
+    them still has to free a tensor that Python knows, cannot get hold of the
+    interpreter, and aborts a process whose work was done ("terminate called
+    without an active exception"); the launcher then reports a failure. They
+    end with the last reference to the group, of which a wrapped model has
+    some: call this where the runner is out of scope.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return
+    # Nobody leaves while another still waits for what it has to send.
+    distributed.barrier()
+    distributed.destroy_process_group()
+    # Runner, model and hooks refer to each other.
+    gc.collect()
 
 
 def _has_experts(node: Any) -> bool:

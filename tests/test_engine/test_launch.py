@@ -2,6 +2,9 @@
 """What prepare_launch and enable_amp make of a config, without processes."""
 
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -143,3 +146,40 @@ def test_cpu_amp_trains_in_float32_and_computes_in_bfloat16():
     wrapper.update_params(output.float().sum())
     torch.testing.assert_close(model.weight, before - 0.1)
     assert model(torch.ones(1, 4)).dtype == torch.float32
+
+
+GLOO = """
+import torch
+from pathlib import Path
+from torch import distributed
+from mmskysense.engine import leave_launch
+
+def threads():
+    tasks = Path('/proc/self/task').glob('*/comm')
+    return [name for name in (t.read_text() for t in tasks) if 'gloo' in name]
+
+leave_launch()  # nothing to leave
+distributed.init_process_group(
+    'gloo', store=distributed.HashStore(), rank=0, world_size=1)
+class Runner: pass
+runner = Runner()
+runner.model = torch.nn.parallel.DistributedDataParallel(
+    torch.nn.Linear(1, 1))
+runner.model.runner = runner  # as mmengine's hooks do
+distributed.broadcast_object_list([1])
+print(len(threads()))
+del runner
+leave_launch()
+print(len(threads()), distributed.is_initialized())
+"""
+
+
+@pytest.mark.skipif(not Path('/proc/self/task').is_dir(),
+                    reason='threads are listed in /proc')
+def test_no_thread_of_gloo_outlives_the_launch():
+    """One that does may abort a process whose work is done."""
+    ran = subprocess.run([sys.executable, '-c', GLOO], check=True,
+                         capture_output=True, text=True)
+    before, after, initialised = ran.stdout.split()
+    assert int(before) > 0
+    assert (int(after), initialised) == (0, 'False')
