@@ -57,6 +57,9 @@ def test_trains_and_validates(name, data_root, tmp_path):
     metric = runner.message_hub.get_scalar(
         f'val/{METRICS[task_of(name)]}').current()
     assert math.isfinite(metric)
+    if 'mask-rcnn' in name:
+        masks = runner.message_hub.get_scalar('val/coco/segm_mAP').current()
+        assert math.isfinite(masks)
     logged, = (tmp_path / 'work').rglob('vis_data/scalars.json')
     scores = [json.loads(line) for line in logged.read_text().splitlines()
               if METRICS[task_of(name)] in line]

@@ -17,7 +17,6 @@ from mmskysense.datasets.conversion.dior import (
     CLASSES,
     FOLDERS,
     convert_dior,
-    untangle,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -108,11 +107,6 @@ def test_dota_text(converted):
     assert lines.splitlines()[1].endswith(' ship 1')
     assert len(lines.splitlines()) == 3
     assert (converted / 'oriented/labels/test/00004.txt').read_text() == ''
-
-
-def test_untangling_keeps_a_polygon_that_does_not_cross():
-    turned = [5, 0, 10, 5, 5, 10, 0, 5]
-    assert untangle(turned) == turned
 
 
 LABEL = 'Annotations/Horizontal Bounding Boxes/00001.xml'

@@ -20,6 +20,7 @@ from .files import (
     write_json,
     write_text,
 )
+from .polygons import polygon_area, untangle
 from .runner import (
     ConversionItem,
     ConversionReport,
@@ -119,30 +120,6 @@ def clip_box(box: list[float], height: int, width: int) -> list[float]:
     """The part of (left, top, right, bottom) inside the image."""
     return [min(max(value, 0.0), float(limit)) for value, limit in zip(
         box, (width, height, width, height), strict=True)]
-
-
-def polygon_area(corners: list[float]) -> float:
-    """Area of a polygon x1 y1 x2 y2 ...; 0 for a bow tie of equal halves."""
-    xs, ys = corners[::2], corners[1::2]
-    return abs(sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1]
-                   for i in range(len(xs)))) / 2
-
-
-def untangle(corners: list[float]) -> list[float]:
-    """Four corners in order around their centre, so no side crosses another.
-
-    Args:
-        corners: x1 y1 ... x4 y4.
-
-    Returns:
-        The same corners, from the first one on.
-    """
-    points = list(zip(corners[::2], corners[1::2], strict=True))
-    cx, cy = (sum(axis) / len(points) for axis in zip(*points, strict=True))
-    turned = sorted(points, key=lambda p: math.atan2(p[1] - cy, p[0] - cx))
-    first = turned.index(points[0])
-    return [value for point in turned[first:] + turned[:first]
-            for value in point]
 
 
 def convert_one(item: ConversionItem, out_dir: Path,
