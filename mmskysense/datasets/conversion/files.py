@@ -88,7 +88,11 @@ def write_geotiff(path: str | os.PathLike,
         descriptions: Name of each band.
     """
     count, height, width = values.shape
-    extra = {} if transform is None else dict(transform=transform)
+    extra: dict[str, Any] = {} if transform is None else dict(
+        transform=transform)
+    if count == 4:
+        # GDAL would call the fourth of four bands of 8 bits transparency.
+        extra['photometric'] = 'minisblack'
     with atomic_path(path) as partial, warnings.catch_warnings():
         # Some datasets are published without their place on the ground.
         warnings.simplefilter('ignore', NotGeoreferencedWarning)
