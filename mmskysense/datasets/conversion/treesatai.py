@@ -116,7 +116,8 @@ def _genera(labels: Any, name: str, path: Path) -> list[int]:
     """Class ids of a site."""
     entry = labels.get(f'{name}.tif') if isinstance(labels, dict) else None
     try:
-        genera = [str(genus) for genus, share in entry if share > SHARE]
+        genera = [str(genus) for genus, share in entry or ()
+                  if share > SHARE]
     except (TypeError, ValueError):
         raise DataError(path, f"expected '{name}.tif': [[genus, share], ...],"
                         f' found {str(entry)[:60]}',
