@@ -24,6 +24,7 @@ from mmskysense.evaluation.probing import (
     is_segmentation,
     labelled_images,
     probe_images,
+    probe_multi_label,
     probe_segmentation,
     read_image_list,
     write_colour_maps,
@@ -32,6 +33,9 @@ from mmskysense.evaluation.probing import (
 from mmskysense.registry import MODELS
 from mmskysense.utils import check_file, plain_refusal
 from mmskysense.utils.config import read_config
+
+#: How the figures of a record are called.
+FIGURES = dict(top1='top-1', map='mAP')
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -147,7 +151,8 @@ def probe(args: argparse.Namespace) -> dict[str, Any]:
     else:
         train = read_image_list(args.data_root, args.train_list)
         test = read_image_list(args.data_root, args.test_list, train.classes)
-    result = probe_images(
+    judge = probe_multi_label if train.multi_label else probe_images
+    result = judge(
         make_encoder, train, test,
         ProbeOptions(
             args.method, args.k, None if args.plain else args.temperature,
@@ -207,11 +212,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     low, high = result['ci95']
     directions = f' in {result["effective_rank"]:.1f} directions' \
         if 'effective_rank' in result else ''
-    print(f'{args.method} top-1 {100 * result["top1"]:.1f} % (95 %: '
-          f'{100 * low:.1f} to {100 * high:.1f}), {result["n_train"]} '
+    figure = 'map' if 'map' in result else 'top1'
+    print(f'{args.method} {FIGURES[figure]} {100 * result[figure]:.1f} % '
+          f'(95 %: {100 * low:.1f} to {100 * high:.1f}), {result["n_train"]} '
           f'training and {result["n_test"]} test images, '
           f'{result["feature_dims"]} features{directions}, '
           f'{result["seconds"]:.1f} s')
+    if 'micro_map' in result:
+        low, high = result['micro_ci95']
+        print(f'micro mAP {100 * result["micro_map"]:.1f} % (95 %: '
+              f'{100 * low:.1f} to {100 * high:.1f})')
     if 'miou' in result:
         low, high = result['miou_ci95']
         print(f'mIoU {100 * result["miou"]:.1f} % (95 %: {100 * low:.1f} to '

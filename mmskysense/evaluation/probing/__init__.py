@@ -20,6 +20,11 @@ from .image_sets import (
     read_image_list,
 )
 from .linear import LinearProbe, linear_probe
+from .multi_label import (
+    mean_average_precision,
+    micro_average_precision,
+    probe_multi_label,
+)
 from .neighbours import nearest_neighbour_scores
 from .probe import METHODS, ProbeOptions, judge_features, probe_images
 from .record import installed_versions, write_record
@@ -31,7 +36,8 @@ __all__ = [
     'bootstrap_interval', 'build_encoder', 'build_split', 'check_split',
     'extract_features', 'find_dataset_config', 'installed_versions',
     'is_segmentation', 'judge_features', 'labelled_images', 'linear_probe',
-    'nearest_neighbour_scores', 'probe_images', 'probe_segmentation',
-    'read_image_list', 'stratified_subset', 'write_colour_maps',
-    'write_few_shot_list', 'write_record'
+    'mean_average_precision', 'micro_average_precision',
+    'nearest_neighbour_scores', 'probe_images', 'probe_multi_label',
+    'probe_segmentation', 'read_image_list', 'stratified_subset',
+    'write_colour_maps', 'write_few_shot_list', 'write_record'
 ]

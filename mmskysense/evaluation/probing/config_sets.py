@@ -128,18 +128,20 @@ def labelled_images(config: Mapping[str, Any], split: str) -> LabelledImages:
     """
     dataset = build_split(config, split, [])
     samples = [dataset.get_data_info(i) for i in range(len(dataset))]
-    if not samples or 'gt_label' not in samples[0] \
-            or 'img_path' not in samples[0]:
+    several = bool(samples) and 'gt_score' in samples[0]
+    if not samples or 'img_path' not in samples[0] or not (
+            several or 'gt_label' in samples[0]):
         raise ValueError(
             f'{split}_dataloader.dataset ({type(dataset).__name__}) gives no '
-            'img_path with gt_label; probing needs a classification or a '
-            'segmentation set')
+            'img_path with gt_label or gt_score; probing needs a '
+            'classification or a segmentation set')
     load: Mapping[str, Any] = next(
         (step for step in dataset_part(config, split).get('pipeline') or []
          if str(step.get('type', '')).endswith('LoadGeoTIFF')), {})
     return LabelledImages(
         tuple(sample['img_path'] for sample in samples),
-        np.array([int(sample['gt_label']) for sample in samples], np.int64),
+        np.array([sample['gt_score'] if several else sample['gt_label']
+                  for sample in samples]).astype(np.int64),
         tuple(dataset.metainfo['classes']),
         tuple((key, load[key]) for key in _READER_OPTIONS
               if load.get(key) is not None))

@@ -26,7 +26,8 @@ class LabelledImages:
 
     Args:
         paths: One for each image.
-        labels: int64 (N,).
+        labels: int64 (N,); or (N, K) of 0 and 1 where an image may have
+            several of the K classes.
         classes: Names in order of ids.
         reader_options: Of :class:`RasterReader` (bands, scale, offset,
             nodata).
@@ -39,6 +40,11 @@ class LabelledImages:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may have several classes."""
+        return self.labels.ndim == 2
 
     def subset(self, index: np.ndarray) -> LabelledImages:
         """The images at some indices (M,)."""
@@ -106,6 +112,11 @@ def check_split(train: LabelledImages, test: LabelledImages) -> None:
     if both:
         raise ValueError(f'{len(both)} images are in the training and in the '
                          f'test set, such as {both[0]}; take them out of one')
+    if train.multi_label != test.multi_label:
+        raise ValueError('one set has one class an image, the other several; '
+                         'take both from one data set')
+    if train.multi_label:  # a class without an image scores nothing
+        return
     unseen = np.setdiff1d(test.labels, train.labels)
     if len(unseen):
         names = [test.classes[i] for i in unseen]

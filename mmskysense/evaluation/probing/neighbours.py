@@ -16,7 +16,8 @@ def nearest_neighbour_scores(train: Tensor,
                              test: Tensor,
                              num_classes: int,
                              k: int = 20,
-                             temperature: float | None = 0.07) -> Tensor:
+                             temperature: float | None = 0.07,
+                             shares: bool = False) -> Tensor:
     """Votes of the k most similar training features, by cosine.
 
     Weighted: a neighbour of similarity s votes with exp(s / temperature),
@@ -25,11 +26,13 @@ def nearest_neighbour_scores(train: Tensor,
 
     Args:
         train: Floating point (M, D), on any device.
-        labels: int64 (M,), 0 to ``num_classes`` - 1.
+        labels: int64 (M,), 0 to ``num_classes`` - 1; or (M, num_classes)
+            of 0 and 1 where an image has several classes.
         test: (N, D), on the same device.
         num_classes: Classes.
         k: Neighbours; with fewer training features, all of them vote.
         temperature: Of the weights; None for plain votes.
+        shares: Divide by the sum of the weights: comparable between images.
 
     Returns:
         float32 (N, num_classes), at least 0; the prediction is the argmax,
@@ -56,7 +59,8 @@ def nearest_neighbour_scores(train: Tensor,
             raise ValueError(f'a {what} feature is not finite: the encoder '
                              'has diverged, or its input holds NaN')
     bank = F.normalize(train.float(), dim=1).T
-    votes = F.one_hot(labels, num_classes).float()
+    votes = labels.float() if labels.dim() == 2 else F.one_hot(
+        labels, num_classes).float()
     k = min(k, len(train))
     scores = []
     for chunk in test.split(max(_CHUNK_ELEMENTS // len(train), 1)):
@@ -64,6 +68,8 @@ def nearest_neighbour_scores(train: Tensor,
         near, index = similarity.topk(k, dim=1)
         weight = torch.ones_like(near) if temperature is None else \
             torch.exp((near - 1) / temperature)  # at most 1: cannot overflow
+        if shares:
+            weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-30)
         scores.append(torch.einsum('nk,nkc->nc', weight, votes[index]))
     if not scores:
         return votes.new_zeros(0, num_classes)

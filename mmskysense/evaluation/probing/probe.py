@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,10 +132,53 @@ def probe_images(make_encoder: EncoderMaker,
             :func:`check_split`.
     """
     start = time.perf_counter()
-    check_split(train, test)
     right: list[np.ndarray] = []
     each: dict[str, list[np.ndarray]] = {}
     per_seed: list[dict[str, Any]] = []
+    for seed, features in features_by_seed(
+            make_encoder, train, test, options, seeds, same_weights):
+        chosen = stratified_subset(train.labels, options.fraction, seed)
+        groups = {'all': list(features['test'])}
+        if options.each:
+            groups.update({name: [name] for name in features['test']})
+        for group, names in groups.items():
+            correct, choice = judge_features(
+                joined(features['training'], names)[chosen],
+                train.labels[chosen], joined(features['test'], names),
+                test.labels, len(test.classes), options, seed)
+            if group != 'all':
+                each.setdefault(group, []).append(correct)
+                continue
+            right.append(correct)
+            per_seed.append(dict(seed=seed, top1=float(correct.mean()),
+                                 n_train=len(chosen), **choice))
+    result = dict(**summarise(right),
+                  **common_record(features, test, options, per_seed))
+    if len(per_seed) > 1:
+        result['std_over_seeds'] = float(
+            np.std([found['top1'] for found in per_seed], ddof=1))
+    if each:
+        result['each'] = [dict(features=name, **summarise(values))
+                          for name, values in each.items()]
+    result['seconds'] = round(time.perf_counter() - start, 2)
+    return result
+
+
+def features_by_seed(
+    make_encoder: EncoderMaker, train: LabelledImages, test: LabelledImages,
+    options: ProbeOptions, seeds: Sequence[int], same_weights: bool
+) -> Iterator[tuple[int, dict[str, dict[str, Tensor]]]]:
+    """Features of both sets for each seed, taken anew only where needed.
+
+    Arguments as of :func:`probe_images`.
+
+    Yields:
+        The seed, and ``'training'`` and ``'test'`` -> name -> (N, D).
+
+    Raises:
+        ValueError: The two sets overlap or do not fit.
+    """
+    check_split(train, test)
     encoder: nn.Module | None = None
     for seed in seeds:
         if encoder is None or not same_weights:
@@ -151,38 +194,22 @@ def probe_images(make_encoder: EncoderMaker,
                         else ''), options.device, options.bfloat16)
                 for kind, part in (('training', train), ('test', test))
             }
-        chosen = stratified_subset(train.labels, options.fraction, seed)
-        groups = {'all': list(features['test'])}
-        if options.each:
-            groups.update({name: [name] for name in features['test']})
-        for group, names in groups.items():
-            correct, choice = judge_features(
-                _joined(features['training'], names)[chosen],
-                train.labels[chosen], _joined(features['test'], names),
-                test.labels, len(test.classes), options, seed)
-            if group != 'all':
-                each.setdefault(group, []).append(correct)
-                continue
-            right.append(correct)
-            per_seed.append(dict(seed=seed, top1=float(correct.mean()),
-                                 n_train=len(chosen), **choice))
-    result = dict(
-        **summarise(right), n_train=per_seed[0]['n_train'], n_test=len(test),
+        yield seed, features
+
+
+def common_record(features: Mapping[str, Mapping[str, Tensor]],
+                  test: LabelledImages, options: ProbeOptions,
+                  per_seed: list[dict[str, Any]]) -> dict[str, Any]:
+    """What every probe's record has, beside its figure."""
+    return dict(
+        n_train=per_seed[0]['n_train'], n_test=len(test),
         classes=list(test.classes), method=options.method,
         fraction=options.fraction, image_size=options.image_size,
         feature_dims=sum(f.shape[1] for f in features['test'].values()),
-        effective_rank=round(float(effective_rank(_joined(
-            features['test'], list(features['test'])))), 2),
+        effective_rank=round(
+            float(effective_rank(joined(features['test']))), 2),
         precision='bfloat16' if options.bfloat16 else 'float32',
         per_seed=per_seed)
-    if len(per_seed) > 1:
-        result['std_over_seeds'] = float(
-            np.std([found['top1'] for found in per_seed], ddof=1))
-    if each:
-        result['each'] = [dict(features=name, **summarise(values))
-                          for name, values in each.items()]
-    result['seconds'] = round(time.perf_counter() - start, 2)
-    return result
 
 
 def summarise(right: Sequence[np.ndarray]) -> dict[str, Any]:
@@ -199,5 +226,7 @@ def summarise(right: Sequence[np.ndarray]) -> dict[str, Any]:
                 ci95=list(bootstrap_interval(by_image)))
 
 
-def _joined(features: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
-    return torch.cat([features[name] for name in names], dim=1)
+def joined(features: Mapping[str, Tensor],
+           names: Sequence[str] | None = None) -> Tensor:
+    """Features (N, D) of some names, or all, side by side."""
+    return torch.cat([features[name] for name in names or features], dim=1)
