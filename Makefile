@@ -21,6 +21,7 @@ help:  ## show this list
 	@echo
 	@echo 'Settings (make demo PYTHON=python3.12):'
 	@echo '  PYTHON            interpreter to make .venv with (3.10 to 3.12)'
+	@echo '  DEMO              options of tools/demo.py, e.g. DEMO="--encoder weights/FILE"'
 	@echo '  MAX_JOBS          parallel compilations of mmcv ops (make test)'
 	@echo '  WORKERS           parallel test workers (now $(WORKERS))'
 	@echo '  PYTEST_ARGS       more arguments for pytest, e.g. -k moe'
@@ -29,7 +30,7 @@ help:  ## show this list
 
 demo:  ## sample world to georeferenced map and report (8 minutes + downloads)
 	@bash .ci/environment.sh demo
-	@$(VENV_PYTHON) tools/demo.py
+	@$(VENV_PYTHON) tools/demo.py $(DEMO)
 
 test:  ## every test (12 minutes + building the mmcv ops once, 13 minutes)
 	@bash .ci/environment.sh test

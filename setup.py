@@ -13,7 +13,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
-MIM_ENTRIES = ('tools', 'configs', 'model-index.yml')
+MIM_ENTRIES = ('tools', 'configs', 'weights', 'model-index.yml')
 LINK_COMMANDS = ('develop', 'editable_wheel', 'dist_info', 'egg_info')
 COPY_COMMANDS = ('sdist', 'bdist_wheel', 'build', 'build_py', 'install')
 

@@ -34,6 +34,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         'every step runs, learns nothing')
     parser.add_argument('--seed', type=int, default=0,
                         help='of the world and of the trainings')
+    parser.add_argument('--encoder', type=Path, metavar='FILE',
+                        help='fine-tune from this encoder, such as the one '
+                        'in weights/, in place of the one pre-trained here')
     parser.add_argument('--force', action='store_true',
                         help='run every step, also those that are done')
     return parser.parse_args(argv)
@@ -46,9 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Commands run in the repository, so that a relative path stays short.
     if Path.cwd() != ROOT:
         args.work_dir = args.work_dir.resolve()
+        args.encoder = args.encoder and args.encoder.resolve()
     size = FAST if args.fast else FULL
     if args.seed < 0:
         print(f'demo.py: error: --seed {args.seed}: expected 0 or more',
+              file=sys.stderr)
+        return 1
+    if args.encoder is not None and not args.encoder.is_file():
+        print(f'demo.py: error: --encoder {args.encoder}: expected a file of '
+              'tools/model_converters/pretrain_to_backbone.py, found nothing',
               file=sys.stderr)
         return 1
     if not args.fast:
@@ -57,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         line = Line(args.work_dir / 'steps', ROOT,
                     lambda text: print(text, flush=True), args.force)
-        line.run(demo_line(ROOT, args.work_dir, size, args.seed))
+        line.run(demo_line(ROOT, args.work_dir, size, args.seed,
+                           args.encoder))
     except (StepFailed, OSError) as error:
         print(f'demo.py: error: {error}', file=sys.stderr)
         return 1

@@ -37,6 +37,8 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='mmskysense.LoadGeoTIFF', sensor='hr_rgb'),
+    # Nothing changes: mmdet's heads ask for the factor.
+    dict(type='Resize', scale=(600, 600), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',

@@ -43,7 +43,7 @@ FAST = Size((4, 1, 1), 160.0, 320, 2, 2)
 
 
 def demo_line(root: Path, work_dir: Path, size: Size = FULL,
-              seed: int = 0) -> list[Step]:
+              seed: int = 0, encoder: Path | None = None) -> list[Step]:
     """The seven steps.
 
     Args:
@@ -51,6 +51,8 @@ def demo_line(root: Path, work_dir: Path, size: Size = FULL,
         work_dir: Where everything is written.
         size: Of the world and of the schedules.
         seed: Of the world, the trainings and the baseline.
+        encoder: Fine-tune from this packaged encoder, in place of the one
+            that the demonstration pre-trains and shows.
     """
     configs = tuple(root / c for c in (_PRETRAIN, _SEGMENT, *_BASES))
     world = work_dir / 'world'
@@ -64,8 +66,8 @@ def demo_line(root: Path, work_dir: Path, size: Size = FULL,
     pretrain_last = pretrained / f'iter_{iterations["pretrain"]}.pth'
     scene = world / 'scenes' / 'valley.tif'
     # Tests and maps take every weight from the fine-tuned checkpoint.
-    encoder = ('model.backbone.init_cfg.type=Pretrained',
-               f'model.backbone.init_cfg.checkpoint={backbone}')
+    start = ('model.backbone.init_cfg.type=Pretrained',
+             f'model.backbone.init_cfg.checkpoint={encoder or backbone}')
 
     def schedule(iters: int | None) -> tuple[str, ...]:
         if iters is None:
@@ -96,15 +98,16 @@ def demo_line(root: Path, work_dir: Path, size: Size = FULL,
              (('tools/model_converters/pretrain_to_backbone.py',
                str(pretrain_last), str(backbone)), ),
              (backbone, )),
-        Step('segment', 'Fine-tuning for land cover with UPerNet',
+        Step('segment', 'Fine-tuning for land cover with UPerNet' + (
+            '' if encoder is None else f', from {encoder.name}'),
              f'{iterations["segment"]} iterations, about 4 minutes',
              (('tools/train.py', str(_SEGMENT), '--amp', '--work-dir',
                str(segmented), '--cfg-options',
                f'train_dataloader.dataset.data_root={world}',
                f'test_dataloader.dataset.data_root={world}',
-               f'randomness.seed={seed}', *encoder,
+               f'randomness.seed={seed}', *start,
                *schedule(size.segment_iters)), ),
-             (last, ), configs),
+             (last, ), configs + (() if encoder is None else (encoder, ))),
         Step('test', 'Test tiles, beside two baselines', 'about 15 s',
              (('tools/test.py', str(_SEGMENT), str(last), '--work-dir',
                str(work_dir / 'test'), '--cfg-options',

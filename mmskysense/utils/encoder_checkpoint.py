@@ -127,7 +127,9 @@ def load_checkpoint_strictly(module: nn.Module,
 def package_backbone(checkpoint: str | os.PathLike,
                      out: str | os.PathLike,
                      branch: str = 'teacher',
-                     sensors: Sequence[str] | None = None) -> dict[str, Any]:
+                     sensors: Sequence[str] | None = None,
+                     half: bool = False,
+                     with_config: bool = True) -> dict[str, Any]:
     """Write the encoder of a pre-training checkpoint to a file of its own.
 
     Args:
@@ -135,6 +137,10 @@ def package_backbone(checkpoint: str | os.PathLike,
         out: File to write, whole or not at all.
         branch: ``'teacher'`` or ``'student'``.
         sensors: Sensors to keep; all by default.
+        half: Store weights in float16: half the size for passing on. They
+            load into float32 with errors below a thousandth of a weight.
+        with_config: Keep the text of the run's config, paths of the machine
+            included.
 
     Returns:
         The ``meta`` that was written: ``arch``, ``sensors``, ``branch``,
@@ -165,11 +171,19 @@ def package_backbone(checkpoint: str | os.PathLike,
         key: value.clone() for key, value in state.items()
         if _sensor_of(key) is None or _sensor_of(key) in keep
     }
+    if half:
+        state = {key: value.half() if value.is_floating_point() else value
+                 for key, value in state.items()}
+        lost = [key for key, value in state.items()
+                if not bool(value.isfinite().all())]
+        if lost:
+            raise ValueError(f'checkpoint {checkpoint}: weights of {lost[0]} '
+                             'are too large for float16; leave half out')
     meta = content.get('meta') or {}
     packaged = dict(
         arch=_backbone_config(content).get('arch') or _width(state),
         sensors=keep, branch=branch, iter=meta.get('iter'),
-        config=meta.get('cfg'))
+        config=meta.get('cfg') if with_config else None)
     write_encoder(out, state, packaged)
     return packaged
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import rasterio
 
+from mmskysense.demo import demo_line
+
 ROOT = Path(__file__).resolve().parents[2]
 # What a user without compiled ops, mmdet and mmpretrain has.
 _BLOCK = """
@@ -75,6 +77,28 @@ def test_running_again_is_free_and_a_loss_is_repaired(finished):
     assert again.stdout.count('done before') == 7
     assert times == {
         p: p.stat().st_mtime_ns for p in (folder / 'steps').iterdir()}
+
+
+def test_another_encoder_takes_part_in_fine_tuning_alone(tmp_path):
+    other = tmp_path / 'other.pth'
+    other.write_bytes(b'x')
+    plain, given = (demo_line(ROOT, tmp_path, encoder=encoder)
+                    for encoder in (None, other))
+    changed = [a.name for a, b in zip(plain, given, strict=True)
+               if a.commands != b.commands]
+    assert changed == ['segment']
+    segment = next(step for step in given if step.name == 'segment')
+    assert f'model.backbone.init_cfg.checkpoint={other}' in \
+        segment.commands[0]
+    assert other in segment.inputs and segment.title.endswith('other.pth')
+
+
+def test_an_encoder_that_is_not_there_is_refused_at_once(tmp_path):
+    ran = demo('--fast', '--work-dir', tmp_path / 'out', '--encoder',
+               tmp_path / 'none.pth')
+    assert ran.returncode == 1
+    assert 'none.pth: expected a file of' in ran.stderr
+    assert not (tmp_path / 'out').exists()
 
 
 def test_failure_names_step_and_log(tmp_path):

@@ -194,3 +194,32 @@ def test_refusals_leave_no_file(tmp_path, checkpoint, run):
     ran = run(sys.executable, TOOL, plain, out)
     assert ran.returncode == 1 and 'Traceback' not in ran.stderr
     assert not list(tmp_path.glob('out.pth*'))
+
+
+def test_half_the_size_without_the_machines_paths(tmp_path, checkpoint, run):
+    content = torch.load(checkpoint, weights_only=False)
+    content['meta']['cfg'] = "work_dir = '/home/someone'"
+    torch.save(content, checkpoint)
+    ran = run(sys.executable, TOOL, checkpoint, tmp_path / 'half.pth',
+              '--half', '--without-config')
+    assert ran.returncode == 0, ran.stderr
+    package_backbone(checkpoint, tmp_path / 'whole.pth')
+    small, whole = tmp_path / 'half.pth', tmp_path / 'whole.pth'
+    assert small.stat().st_size < 0.7 * whole.stat().st_size
+    assert b'someone' in whole.read_bytes()
+    assert b'someone' not in small.read_bytes()
+    model = encoder()
+    load_checkpoint_strictly(model, small)
+    for key, value in branch_of(checkpoint, 'teacher').items():
+        torch.testing.assert_close(
+            model.state_dict()[key], value, rtol=1e-3, atol=1e-4)
+
+
+def test_weights_too_large_for_half_are_refused(tmp_path, checkpoint):
+    content = torch.load(checkpoint, weights_only=False)
+    next(value for key, value in content['state_dict'].items()
+         if key.startswith('teacher.backbone')).fill_(1e6)
+    torch.save(content, checkpoint)
+    with pytest.raises(ValueError, match='too large for float16'):
+        package_backbone(checkpoint, tmp_path / 'half.pth', half=True)
+    assert not (tmp_path / 'half.pth').exists()

@@ -26,6 +26,11 @@ def parse_args() -> argparse.Namespace:
         '--branch', choices=('teacher', 'student'), default='teacher')
     parser.add_argument(
         '--sensors', nargs='+', help='sensors to keep (default: all)')
+    parser.add_argument('--half', action='store_true',
+                        help='store float16: half the size')
+    parser.add_argument(
+        '--without-config', action='store_true',
+        help='leave out the text of the run\'s config, which has its paths')
     return parser.parse_args()
 
 
@@ -34,7 +39,8 @@ def main() -> None:
     args = parse_args()
     with plain_refusal('pretrain_to_backbone.py'):
         meta = package_backbone(args.checkpoint, args.out, args.branch,
-                                args.sensors)
+                                args.sensors, args.half,
+                                not args.without_config)
     print(f"{args.out}: {meta['branch']} encoder, arch {meta['arch']}, "
           f"sensors {', '.join(meta['sensors'])}, iteration {meta['iter']}")
 
