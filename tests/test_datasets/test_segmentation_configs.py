@@ -119,6 +119,8 @@ def shrink(name, data_root, work_dir):
     cfg.default_hooks.logger.interval = 1
     cfg.default_hooks.checkpoint.save_optimizer = False
     cfg.visualizer.name = str(work_dir)
+    # What tools/test.py does for --show-dir.
+    cfg.default_hooks.visualization.update(draw=True, max_images=2)
     cfg.work_dir = str(work_dir)
     return cfg
 
@@ -158,6 +160,8 @@ def test_trains_validates_and_tests(name, converted, tmp_path):
         runner.message_hub.get_scalar(f'val/{metric}').current())
     scores = runner.test()
     assert 0 <= scores[metric] <= 100
+    pictures = list((tmp_path / 'work').glob('*/vis_data/vis_image/*.png'))
+    assert 1 <= len(pictures) <= 2
     logged, = (tmp_path / 'work').glob('*/vis_data/scalars.json')
     assert any(metric in json.loads(line)
                for line in logged.read_text().splitlines())
