@@ -33,7 +33,19 @@ def test_pictures_are_spread_and_stand_in_rows(folder, capsys):
     assert pixels[40, 80].tolist() == [255, 255, 255]
 
 
+def test_a_part_of_each_picture(folder):
+    two = Image.new('RGB', (20, 10), (0, 0, 0))
+    two.paste((0, 255, 0), (10, 0, 20, 10))
+    two.save(folder / 'two.png')
+    out = folder / 'part.png'
+    picture_sheet.main([str(folder / 'two.png'), '--out', str(out), '--width',
+                        '10', '--crop', '0.5', '1'])
+    pixels = np.asarray(Image.open(out))
+    assert pixels.shape == (10, 10, 3) and (pixels == [0, 255, 0]).all()
+
+
 @pytest.mark.parametrize('arguments, words', [
+    (['.', '--out', 'a.png', '--crop', '0.5', '0.5'], '--crop 0.5 0.5'),
     (['nowhere', '--out', 'a.png'], 'nowhere: expected a picture or'),
     (['.', '--out', 'a.gif'], 'a.gif: expected a name that ends'),
     (['.', '--out', 'a.png', '--number', '0'], '--number 0'),

@@ -35,6 +35,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--columns', type=int, default=1)
     parser.add_argument('--width', type=int, default=960,
                         help='of the sheet in pixels (960)')
+    parser.add_argument(
+        '--crop', type=float, nargs=2, default=(0.0, 1.0),
+        metavar=('FROM', 'TO'), help='part of each picture from left to '
+        'right, 0 to 1: truth and prediction without the image, say')
     return parser.parse_args(argv)
 
 
@@ -61,9 +65,15 @@ def find_pictures(names: Sequence[str], number: int) -> list[Path]:
     return [found[place] for place in places.round().astype(int)]
 
 
-def make_sheet(paths: Sequence[Path], columns: int,
-               width: int) -> Image.Image:
+def make_sheet(paths: Sequence[Path], columns: int, width: int,
+               crop: Sequence[float] = (0.0, 1.0)) -> Image.Image:
     """Pictures in rows of ``columns``, all of one width, on white.
+
+    Args:
+        paths: Files.
+        columns: Pictures in a row.
+        width: Of the sheet in pixels.
+        crop: Part of each picture from left to right, fractions.
 
     Raises:
         ValueError: A file is no picture, or they do not fit the width.
@@ -74,7 +84,9 @@ def make_sheet(paths: Sequence[Path], columns: int,
     scaled = []
     for path in paths:
         try:
-            with Image.open(path) as picture:
+            with Image.open(path) as whole:
+                left, right = (round(part * whole.width) for part in crop)
+                picture = whole.crop((left, 0, right, whole.height))
                 height = max(1, round(picture.height * side / picture.width))
                 scaled.append(picture.convert('RGB').resize(
                     (side, height), Image.Resampling.LANCZOS))
@@ -101,11 +113,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             if getattr(args, name) < 1:
                 raise ValueError(f'--{name} {getattr(args, name)}: expected '
                                  'at least 1')
+        if not 0 <= args.crop[0] < args.crop[1] <= 1:
+            raise ValueError(f'--crop {args.crop[0]:g} {args.crop[1]:g}: '
+                             'expected 0 <= FROM < TO <= 1')
         if Path(args.out).suffix.lower() not in SUFFIXES:
             raise ValueError(f'--out {args.out}: expected a name that ends '
                              f'in {", ".join(SUFFIXES)}')
         paths = find_pictures(args.pictures, args.number)
-        sheet = make_sheet(paths, args.columns, args.width)
+        sheet = make_sheet(paths, args.columns, args.width, args.crop)
         with atomic_path(args.out) as partial:
             sheet.save(partial, quality=85, optimize=True)
     print(f'{args.out}: {len(paths)} pictures, {sheet.width} x '
