@@ -15,7 +15,7 @@ from mmskysense.models import SkySenseV2
 from mmskysense.utils.model_index import find_model
 
 ROOT = Path(__file__).resolve().parents[1]
-METAFILE = ROOT / 'configs/skysense_v2/metafile.yml'
+METAFILE = ROOT / 'configs/released/metafile.yml'
 RELEASED = [model for model in yaml.safe_load(METAFILE.read_text())['Models']
             if model.get('Weights')]
 MEGABYTE = 10**6

@@ -60,7 +60,8 @@ def test_upernet_trains_and_validates_with_each_merge(small, merge, strides):
     assert math.isfinite(runner.message_hub.get_scalar('val/mIoU').current())
 
 
-@pytest.mark.parametrize('name', CONFIGS)
+# mmdet merges boxes, not masks: refused, a test of the engine.
+@pytest.mark.parametrize('name', [c for c in CONFIGS if 'mask-rcnn' not in c])
 def test_every_config_tests_with_flips(name, small):
     cfg = small(name)
     use_test_time_augmentation(cfg)

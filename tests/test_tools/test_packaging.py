@@ -16,8 +16,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
-ENTRIES = ('mmskysense', 'tools', 'configs', 'requirements', 'setup.py',
-           'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'model-index.yml',
+ENTRIES = ('mmskysense', 'tools', 'configs', 'weights', 'requirements',
+           'setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'model-index.yml',
            'requirements.txt')
 
 
@@ -58,6 +58,8 @@ def wheel(checkout):
 def test_wheel_is_complete(wheel):
     names = set(wheel.namelist())
     for expected in ('mmskysense/py.typed', 'mmskysense/.mim/model-index.yml',
+                     'mmskysense/.mim/weights/skysense_v2_tiny_1xb64-2500_'
+                     'eurosat-rgb-64x64.pth',
                      'mmskysense/.mim/tools/train.py',
                      'mmskysense/.mim/tools/dist_train.sh',
                      'mmskysense/.mim/configs/_base_/default_runtime.py',
