@@ -17,8 +17,8 @@ from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRIES = ('mmskysense', 'tools', 'configs', 'weights', 'requirements',
-           'setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'model-index.yml',
-           'requirements.txt')
+           'setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE',
+           'model-index.yml', 'requirements.txt')
 
 
 def requirements(name):
