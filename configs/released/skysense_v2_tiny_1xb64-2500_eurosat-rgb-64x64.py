@@ -1,5 +1,5 @@
 # The run whose encoder lies in weights/: EuroSAT's training images without
-# their labels, one core of a CPU for an hour and a half.
+# their labels, one core of a CPU for 100 minutes.
 #     python tools/dataset_converters/build_index.py data/eurosat_rgb \
 #         hr_rgb=images --list train=data/eurosat_rgb/splits/train.txt
 _base_ = ['../evidence/eurosat_koleo.py']
