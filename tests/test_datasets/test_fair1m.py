@@ -163,6 +163,19 @@ def test_damaged_folders_are_named(tmp_path):
         find_items(root, partial=True)
 
 
+def test_a_label_without_its_image_and_an_object_outside(tmp_path):
+    root = write_download(tmp_path / 'in')
+    outside = ('Van', ((200, 200), (210, 200), (210, 210), (200, 210)))
+    (root / 'train/part1/labelXml/1.xml').write_text(
+        xml_of([*OBJECTS, outside]))
+    _, summary = convert_fair1m(str(root), str(tmp_path / 'out'), SIZE, 32)
+    assert summary['splits']['train']['outside'] == 1
+    assert 'Van' not in summary['splits']['train']['objects']
+    (root / 'validation/images/3.tif').unlink()
+    with pytest.raises(DataError, match='3.xml: expected its image'):
+        find_items(root)
+
+
 def test_other_images_are_refused(tmp_path):
     root = write_download(tmp_path / 'in')
     with rasterio.open(
