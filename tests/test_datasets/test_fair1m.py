@@ -127,6 +127,14 @@ def test_no_object_is_lost_between_tiles():
     assert len(found) == 200
 
 
+def test_an_object_longer_than_two_tiles_is_owned_where_its_centre_is():
+    windows = [GridWindow(0, column, 100, 100) for column in (0, 80, 160)]
+    bridge = OrientedObject(0, (0, 50, 260, 50, 260, 55, 0, 55))
+    tiles = objects_of_tiles([bridge], windows)
+    assert [[marked for _, marked in tile] for tile in tiles] == [
+        [True], [False], [True]]
+
+
 @pytest.mark.parametrize('text, words', [
     ('<annotation>\n<obj', '1.xml.*expected XML'),
     (xml_of([('Zeppelin', OBJECTS[0][1])]), "found 'Zeppelin' in object 1"),

@@ -172,7 +172,7 @@ def objects_of_tiles(objects: Sequence[OrientedObject],
 
     An object is one of every tile that shows 0.7 of it, as in mmrotate's
     splitting. Ours: one that no tile shows so much of (a long bridge) is one
-    of the tile that shows most, if its centre is there; and what a tile
+    of the tile that shows most of those with its centre; and what a tile
     shows less of is marked, neither trained on nor counted, in place of
     being background.
 
@@ -196,12 +196,14 @@ def objects_of_tiles(objects: Sequence[OrientedObject],
         shares = {i: share for i, share in shares.items() if share > 0}
         if not shares:
             continue
-        best = max(shares, key=lambda i: shares[i])
+        x, y = sum(xs) / 4, sum(ys) / 4
+        with_centre = [i for i in shares if sides[i][0] <= x <= sides[i][2]
+                       and sides[i][1] <= y <= sides[i][3]]
+        best = max(with_centre, key=lambda i: shares[i], default=None)
         for index, share in shares.items():
-            left, top, right, bottom = sides[index]
+            left, top, _, _ = sides[index]
             own = share >= WHOLE or (
-                index == best and left <= sum(xs) / 4 <= right
-                and top <= sum(ys) / 4 <= bottom)
+                index == best and max(shares.values()) < WHOLE)
             moved = tuple(value - (top if place % 2 else left)
                           for place, value in enumerate(entry.corners))
             tiles[index].append(
