@@ -137,7 +137,8 @@ def test_an_object_longer_than_two_tiles_is_owned_where_its_centre_is():
 
 @pytest.mark.parametrize('text, words', [
     ('<annotation>\n<obj', '1.xml.*expected XML'),
-    (xml_of([('Zeppelin', OBJECTS[0][1])]), "found 'Zeppelin' in object 1"),
+    (xml_of([('Zeppelin', OBJECTS[0][1])]),
+     "1.xml, line 1: .*found 'Zeppelin' in object 1"),
     (xml_of(OBJECTS[:1], unit='geography'), "pixel', found 'geography'"),
     (xml_of([('Van', ((1, 1), (5, 1), (5, 5)))]), 'four corners'),
     (xml_of([('Van', ((1, 1), (5, 1), (9, 1), (7, 1)))]), 'a box with area'),
@@ -160,6 +161,11 @@ def test_damaged_folders_are_named(tmp_path):
     (root / 'test').rmdir()
     with pytest.raises(DataError, match='test: expected the test split'):
         find_items(root)
+    (root / 'test/images').mkdir(parents=True)
+    with pytest.raises(DataError, match=r'test: expected images/\*.tif in it'):
+        find_items(root, partial=True)
+    (root / 'test/images').rmdir()
+    (root / 'test').rmdir()
     assert len(find_items(root, partial=True)) == 4
     copy = root / 'train/part2/images/1.tif'
     copy.write_bytes((root / 'train/part1/images/1.tif').read_bytes())

@@ -7,7 +7,6 @@ import functools
 import math
 import os
 import shutil
-import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from .runner import (
     run_conversion,
 )
 from .verification import verify_counts
+from .xml_labels import read_xml_objects
 
 #: In mmrotate's order; the files write some names with capitals.
 CLASSES = ('airplane', 'airport', 'baseballfield', 'basketballcourt',
@@ -83,32 +83,25 @@ def read_objects(path: Path, boxes: str = 'horizontal') -> list[dict]:
     Raises:
         DataError: No XML, an unknown class, or a box that is not complete.
     """
-    try:
-        root = ET.parse(path).getroot()
-    except FileNotFoundError:
-        raise DataError(path, 'expected this file, found none',
-                        'complete the download') from None
-    except ET.ParseError as error:
-        raise DataError(path, f'expected XML, found {error}',
-                        'download it again', error.position[0]) from None
     tag, names = ('bndbox', _SIDES) if boxes == 'horizontal' else (
         'robndbox', _CORNERS)
     objects = []
-    for number, entry in enumerate(root.iter('object'), 1):
+    for number, line, entry in read_xml_objects(path):
         name = (entry.findtext('name') or '').strip()
         if name.lower() not in CLASSES:
             raise DataError(path, f"expected a class of DIOR, found '{name}' "
-                            f'in object {number}', 'correct the file')
+                            f'in object {number}', 'correct the file', line)
         try:
             box = [float(entry.findtext(f'{tag}/{side}') or 'nothing')
                    for side in names]
         except ValueError as error:
             raise DataError(
                 path, f'expected {tag} with {", ".join(names)} in object '
-                f'{number}, found {error}', 'download it again') from None
+                f'{number}, found {error}', 'download it again',
+                line) from None
         if not all(map(math.isfinite, box)):
             raise DataError(path, f'expected numbers in object {number}, '
-                            f'found {box}', 'correct the file')
+                            f'found {box}', 'correct the file', line)
         objects.append(dict(
             label=CLASSES.index(name.lower()), box=box,
             difficult=int((entry.findtext('difficult') or '0').strip() == '1')

@@ -33,6 +33,7 @@ from .runner import (
 )
 from .tiling import TilePlan, cut
 from .verification import pair_files
+from .xml_labels import read_xml_objects
 
 #: Superclass -> names as the files spell them.
 SUPERCLASSES = dict(
@@ -70,8 +71,8 @@ class OrientedObject:
     corners: tuple[float, ...]
 
 
-def _files(split_folder: Path, names: Sequence[str], suffix: str,
-           skip: Sequence[str] = ()) -> dict[str, Path]:
+def _files(split_folder: Path, names: Sequence[str],
+           suffix: str) -> dict[str, Path]:
     """Stem -> file of all folders of one of these names, however deep."""
     found: dict[str, Path] = {}
     for folder in sorted(split_folder.rglob('*')):
@@ -98,8 +99,8 @@ def find_items(root: Path, partial: bool = False) -> list[ConversionItem]:
         partial: Do without the splits that are not there.
 
     Raises:
-        DataError: A split is missing, an image has no label or a label no
-            image, or a name is there twice in a split.
+        DataError: A split is missing or empty, an image has no label or a
+            label no image, or a name is there twice in a split.
     """
     require_folder(root, 'the download')
     items: list[ConversionItem] = []
@@ -112,6 +113,10 @@ def find_items(root: Path, partial: bool = False) -> list[ConversionItem]:
                             'complete the download, or accept a part of it '
                             'with --partial')
         images = _files(folder, ('images', ), '.tif')
+        if not images:
+            raise DataError(folder, "expected images/*.tif in it, found none",
+                            'complete the download, or remove the folder and '
+                            'accept a part of it with --partial')
         labels = _files(folder, _LABELS, '.xml') if split != 'test' else {}
         stems = sorted(images) if split == 'test' else pair_files(
             images, labels, folder)
@@ -127,24 +132,21 @@ def read_objects(path: Path) -> list[OrientedObject]:
         DataError: No XML, an unknown class, corners that are not four
             points in pixels, or a box without area.
     """
-    try:
-        root = ET.parse(path).getroot()
-    except ET.ParseError as error:
-        raise DataError(path, f'expected XML, found {error}',
-                        'download it again', error.position[0]) from None
-    return [_object(path, number, entry)
-            for number, entry in enumerate(root.iter('object'), 1)]
+    return [_object(path, number, line, entry)
+            for number, line, entry in read_xml_objects(path)]
 
 
-def _object(path: Path, number: int, entry: ET.Element) -> OrientedObject:
+def _object(path: Path, number: int, line: int,
+            entry: ET.Element) -> OrientedObject:
     name = (entry.findtext('possibleresult/name') or '').strip()
     if name not in PUBLISHED_NAMES:
         raise DataError(path, f"expected a class of FAIR1M, found '{name}' in "
-                        f'object {number}', 'correct the file')
+                        f'object {number}', 'correct the file', line)
     unit = (entry.findtext('coordinate') or 'pixel').strip()
     if unit != 'pixel':
         raise DataError(path, "expected coordinates in 'pixel', found "
-                        f"'{unit}' in object {number}", 'correct the file')
+                        f"'{unit}' in object {number}", 'correct the file',
+                        line)
     texts = [point.text or '' for point in entry.iterfind('points/point')]
     try:
         points = [tuple(map(float, text.split(','))) for text in texts]
@@ -157,11 +159,11 @@ def _object(path: Path, number: int, entry: ET.Element) -> OrientedObject:
             len(p) == 2 and all(map(math.isfinite, p)) for p in points):
         raise DataError(path, 'expected four corners "x,y" (and the first '
                         f'again) in object {number}, found {texts}',
-                        'correct the file')
+                        'correct the file', line)
     corners = untangle([value for point in points for value in point])
     if polygon_area(corners) <= 0:
         raise DataError(path, f'expected a box with area in object {number}, '
-                        f'found {texts}', 'correct the file')
+                        f'found {texts}', 'correct the file', line)
     return OrientedObject(PUBLISHED_NAMES.index(name), tuple(corners))
 
 
@@ -238,11 +240,12 @@ def convert_one(item: ConversionItem, out_dir: Path,
             f' {CLASSES[entry.label]} {int(marked)}\n'
             for entry, marked in found))
     whole = GridWindow(0, 0, height, width)
-    kept = [entry.label
-            for entry, _ in objects_of_tiles(objects, [whole])[0]]
+    seen = objects_of_tiles(objects, [whole])[0]
+    counts = Counter(CLASSES[entry.label]
+                     for entry, marked in seen if not marked)
     return ItemResult(tuple(outputs), dict(
-        objects=Counter(CLASSES[label] for label in kept),
-        outside=len(objects) - len(kept), tiles=len(windows)))
+        objects=counts, tiles=len(windows),
+        outside=len(objects) - sum(counts.values())))
 
 
 def convert_fair1m(root: str, out: str, size: int = 1024, overlap: int = 200,

@@ -72,6 +72,16 @@ def test_linear_scores_do_without_a_constant_class():
         linear_scores(train * np.nan, labels, train)
 
 
+def test_what_chooses_the_strength_was_not_fitted():
+    """Noise can be learned by heart, but not be foreseen."""
+    random = np.random.default_rng(0)
+    train = random.normal(size=(60, 80)).astype(np.float32)
+    labels = (random.random((60, 3)) < 0.4).astype(np.int64)
+    scores, choice = linear_scores(train, labels, train)
+    assert mean_average_precision(scores, labels) > 0.9
+    assert choice['validation_map'] < 0.8
+
+
 @pytest.fixture
 def config(tmp_path):
     """Images whose red and green channels say which classes they have."""
