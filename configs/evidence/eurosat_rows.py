@@ -1,6 +1,6 @@
 # The rows of docs/evidence/pretraining.md: changes of one pre-training, for
 #     python tools/analysis_tools/pretraining_evidence.py THIS --data-root DIR
-pretrain = 'eurosat_pretrain.py'
+pretrain = 'eurosat_koleo.py'
 
 _without_qsacl = ('model.qsacl_head=None', )
 _without_places = ('model.pixel_head=None', 'model.object_head=None')

@@ -2,6 +2,7 @@
 """What all dataset converters share: running, tiling, checking, files."""
 
 from .arguments import conversion_parser
+from .defects import Defects
 from .errors import DataError
 from .files import (
     atomic_path,
@@ -25,15 +26,15 @@ from .tiling import TilePlan, check_same_size, cut, tile_name
 from .verification import (
     check_label_values,
     decode_colours,
-    pair_files,
+    match_files,
     verify_counts,
 )
 
 __all__ = [
     'BAD_LIST', 'ConversionItem', 'ConversionReport', 'DataError',
-    'ItemResult', 'TilePlan', 'atomic_path', 'check_label_values',
+    'Defects', 'ItemResult', 'TilePlan', 'atomic_path', 'check_label_values',
     'check_same_size', 'conversion_parser', 'cut', 'decode_colours',
-    'pair_files', 'read_image', 'read_json', 'read_lines', 'require_folder',
+    'match_files', 'read_image', 'read_json', 'read_lines', 'require_folder',
     'run_conversion', 'tile_name', 'verify_counts', 'write_geotiff',
     'write_json', 'write_png', 'write_text'
 ]

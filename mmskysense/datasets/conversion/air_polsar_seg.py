@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .defects import Defects
 from .errors import DataError
 from .files import read_image, require_folder
 from .runner import (
@@ -18,7 +19,7 @@ from .runner import (
 )
 from .scene_tiles import IGNORE, Scene, summarise, write_tiles
 from .tiling import check_same_size
-from .verification import decode_colours, pair_files
+from .verification import decode_colours, match_files
 
 BANDS = ('HH', 'HV', 'VH', 'VV')
 COLOURS: dict[int, tuple[int, int, int]] = {
@@ -35,8 +36,13 @@ SPLITS = dict(train='train_set', test='test_set')
 NUM_PATCHES = 500
 
 
-def find_items(root: Path) -> list[ConversionItem]:
+def find_items(root: Path,
+               defects: Defects | None = None) -> list[ConversionItem]:
     """Group the four polarisations and the label of each patch.
+
+    Args:
+        root: Folder of the download.
+        defects: Takes bad entries; raises by default.
 
     Raises:
         DataError: A split, a polarisation or a label is missing.
@@ -55,9 +61,7 @@ def find_items(root: Path) -> list[ConversionItem]:
             path.name[:-len('_gt.png')]: path
             for path in sorted(folder.glob('*_gt.png'))
         }
-        for band in BANDS[1:]:
-            pair_files(bands['HH'], bands[band], folder, ('HH', band))
-        for patch in pair_files(bands['HH'], labels, folder):
+        for patch in match_files({**bands, 'label': labels}, folder, defects):
             items.append(
                 ConversionItem(f'{split}/{patch}', bands['HH'][patch], split,
                                (patch, [bands[b][patch] for b in BANDS],
@@ -119,15 +123,17 @@ def convert_air_polsar_seg(root: str, out: str, workers: int = 1,
         The report, and the summary that is also in ``OUT/conversion.json``.
     """
     from mmskysense.datasets.air_polsar_seg import AIRPolSARSegDataset
-    items = find_items(Path(root))
+    defects = Defects(skip_bad)
+    items = find_items(Path(root), defects)
     found = Counter(item.split for item in items)
-    if len(items) != NUM_PATCHES and not partial:
+    if not partial and not \
+            NUM_PATCHES - defects.count <= len(items) <= NUM_PATCHES:
         raise DataError(
             root, f'expected {NUM_PATCHES} patches, found '
             f'{found["train"]} to train and {found["test"]} to test',
             'complete the download, or accept a part of it with --partial')
     report = run_conversion(items, convert_one, out, workers, skip_bad,
-                            title='AIR-PolSAR-Seg')
+                            title='AIR-PolSAR-Seg', defects=defects)
     summary = summarise(report, {item.key: item.split for item in items}, out,
                         'AIR-PolSAR-Seg',
                         AIRPolSARSegDataset.METAINFO['classes'],

@@ -20,6 +20,7 @@ from mmskysense.sensors import get_sensor
 
 from . import bigearthnet_v2
 from .bigearthnet_patches import PATCHES, find_folder, write_rasters
+from .defects import Defects
 from .errors import DataError
 from .files import read_json, read_lines, write_json
 from .runner import (
@@ -43,7 +44,8 @@ _CLASS_IDS = {
 }
 
 
-def read_split(path: Path) -> list[tuple[int, str, str | None]]:
+def read_split(path: Path, defects: Defects | None = None
+               ) -> list[tuple[int, str, str | None]]:
     """Patches of a list: ``S2_NAME`` or ``S2_NAME,S1_NAME`` a line.
 
     Returns:
@@ -52,6 +54,7 @@ def read_split(path: Path) -> list[tuple[int, str, str | None]]:
     Raises:
         DataError: A line without a patch (the first may be a header).
     """
+    defects = defects or Defects()
     rows = []
     for number, line in read_lines(path):
         names = [field.strip().strip('"') for field in line.split(',')]
@@ -62,9 +65,10 @@ def read_split(path: Path) -> list[tuple[int, str, str | None]]:
         if found['s2_l2a'] is None:
             if number == 1 and not any(found.values()):
                 continue  # a header
-            raise DataError(path, 'expected the name of a Sentinel-2 patch, '
-                            f"found '{line[:80]}'",
-                            'take the published list', number)
+            defects.add(DataError(
+                path, 'expected the name of a Sentinel-2 patch, found '
+                f"'{line[:80]}'", 'take the published list', number))
+            continue
         rows.append((number, found['s2_l2a'], found['s1_grd']))
     return rows
 
@@ -91,9 +95,16 @@ def find_lists(folder: Path) -> dict[str, Path]:
     return lists
 
 
-def find_items(root: Path, splits: Path, sensors: Sequence[str]
+def find_items(root: Path, splits: Path, sensors: Sequence[str],
+               defects: Defects | None = None
                ) -> tuple[list[ConversionItem], dict[str, int]]:
     """One item for each listed patch, without those on the lists of bad ones.
+
+    Args:
+        root: Folder of the download.
+        splits: Folder of the lists.
+        sensors: Those to convert.
+        defects: Takes bad entries; raises by default.
 
     Returns:
         The items, and split -> number of patches that were left out because
@@ -103,6 +114,7 @@ def find_items(root: Path, splits: Path, sensors: Sequence[str]
         DataError: A list or a folder is missing, a patch is listed twice, or
             a pair is not known.
     """
+    defects = defects or Defects()
     folders = {sensor: find_folder(root, sensor) for sensor in sensors}
     bad: set[str] = set()
     for name in BAD_LISTS:
@@ -115,24 +127,26 @@ def find_items(root: Path, splits: Path, sensors: Sequence[str]
     seen: dict[str, str] = {}
     for split, path in find_lists(splits).items():
         excluded[split] = 0
-        for number, s2_name, s1_name in read_split(path):
+        for number, s2_name, s1_name in read_split(path, defects):
             if s2_name in seen:
-                raise DataError(path, f"'{s2_name}' is listed in "
-                                f'{seen[s2_name]} too', 'remove one of the '
-                                'two lines', number)
+                defects.add(DataError(
+                    path, f"'{s2_name}' is listed in {seen[s2_name]} too",
+                    'remove one of the two lines', number))
+                continue
             seen[s2_name] = path.name
             if s2_name in bad:
                 excluded[split] += 1
                 continue
             if 's1_grd' in sensors and s1_name is None:
                 if partners is None:
-                    partners = read_partners(folders['s1_grd'])
+                    partners = read_partners(folders['s1_grd'], defects)
                 s1_name = partners.get(s2_name)
                 if s1_name is None:
-                    raise DataError(path, f"'{s2_name}' has no Sentinel-1 "
-                                    'patch, neither in the list nor in the '
-                                    'metadata', 'complete the download',
-                                    number)
+                    defects.add(DataError(
+                        path, f"'{s2_name}' has no Sentinel-1 patch, neither "
+                        'in the list nor in the metadata',
+                        'complete the download', number))
+                    continue
             sources = {'s2_l2a': s2_name, 's1_grd': s1_name}
             patches = {sensor: folders[sensor] / str(sources[sensor])
                        for sensor in sensors}
@@ -142,13 +156,15 @@ def find_items(root: Path, splits: Path, sensors: Sequence[str]
     return items, excluded
 
 
-def read_partners(folder: Path) -> dict[str, str]:
+def read_partners(folder: Path, defects: Defects) -> dict[str, str]:
     """Sentinel-2 patch -> Sentinel-1 patch, by the metadata of the latter."""
     partners = {}
     for patch in sorted(folder.iterdir()):
         path = patch / f'{patch.name}{METADATA}'
         if path.is_file():
-            partners[_metadata(path)['corresponding_s2_patch']] = patch.name
+            with defects.leave_out():
+                partner = _metadata(path)['corresponding_s2_patch']
+                partners[partner] = patch.name
     return partners
 
 
@@ -243,17 +259,19 @@ def convert_bigearthnet(root: str, out: str, splits: str | None = None,
     # Sentinel-2 first: its patch names the sample.
     sensors = [sensor for sensor in PATCHES if sensor in sensors]
     lists = Path(splits or root)
+    defects = Defects(skip_bad)
     version = 2 if (lists / bigearthnet_v2.TABLE).is_file() else 1
     if version == 2:
-        items, excluded = bigearthnet_v2.find_items(Path(root), lists, sensors)
+        items, excluded = bigearthnet_v2.find_items(
+            Path(root), lists, sensors, defects)
         published, convert = bigearthnet_v2.SPLITS, bigearthnet_v2.convert_one
     else:
-        items, excluded = find_items(Path(root), lists, sensors)
+        items, excluded = find_items(Path(root), lists, sensors, defects)
         published, convert = SPLITS, convert_one
-    verify_counts(items, published, root, partial)
+    verify_counts(items, published, root, partial, defects)
     report = run_conversion(
         items, convert, out, workers, skip_bad,
-        dict(sensors=list(sensors), version=version), 'BigEarthNet')
+        dict(sensors=list(sensors), version=version), 'BigEarthNet', defects)
     results = list(report.results.values())
     summary: dict[str, Any] = dict(
         dataset='BigEarthNet', version=version, splits={},

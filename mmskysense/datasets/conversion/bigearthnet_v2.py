@@ -16,6 +16,7 @@ from typing import Any
 from mmskysense.datasets.big_earth_net import NOMENCLATURE
 
 from .bigearthnet_patches import find_folder, write_rasters
+from .defects import Defects
 from .errors import DataError
 from .runner import ConversionItem, ItemResult
 
@@ -57,7 +58,8 @@ def read_table(path: Path) -> list[dict[str, Any]]:
                     f'{", ".join(names)}', 'download it again')
 
 
-def find_items(root: Path, folder: Path, sensors: Sequence[str]
+def find_items(root: Path, folder: Path, sensors: Sequence[str],
+               defects: Defects | None = None
                ) -> tuple[list[ConversionItem], dict[str, int]]:
     """One item for each row of the table without snow, clouds or shadows.
 
@@ -65,45 +67,59 @@ def find_items(root: Path, folder: Path, sensors: Sequence[str]
         root: Folder of the unpacked archives.
         folder: Folder of the table.
         sensors: ``s2_l2a``, ``s1_grd`` or both, in this order.
+        defects: Takes bad rows; raises by default.
 
     Returns:
         The items, and split -> number of rows left out.
 
     Raises:
-        DataError: The table is damaged, or a row is.
+        DataError: The table is damaged, or a row is, or is there twice.
     """
+    defects = defects or Defects()
     bases = {sensor: find_folder(root, sensor) for sensor in sensors}
     path = folder / TABLE
     items: list[ConversionItem] = []
     excluded = dict.fromkeys(SPLITS, 0)
+    seen: dict[str, int] = {}
     for number, row in enumerate(read_table(path), 1):
-        split = _SPLIT_NAMES.get(str(row['split']))
-        if split is None:
-            raise DataError(path, f'row {number}: expected a split among '
-                            f"{', '.join(_SPLIT_NAMES)}, found "
-                            f"'{row['split']}'", 'download it again')
-        unknown = [label for label in row['labels'] or ()
-                   if label not in _CLASSES]
-        if unknown:
-            raise DataError(path, f'row {number}: expected labels among the '
-                            f"19 classes, found '{unknown[0]}'",
-                            'download it again')
-        if any(row.get(flag) for flag in FLAGS):
-            excluded[split] += 1
-            continue
-        names = {'s2_l2a': row['patch_id'], 's1_grd': row['s1_name']}
-        folders = {}
-        for sensor in sensors:
-            # The tile's folder leaves off the two numbers of the patch; the
-            # scene's leaves off the tile, too.
-            parts = 2 if sensor == 's2_l2a' else 3
-            name = str(names[sensor])
-            folders[sensor] = bases[sensor] / name.rsplit('_', parts)[0] / name
-        items.append(ConversionItem(
-            row['patch_id'], folders[sensors[0]], split,
-            dict(folders=folders,
-                 labels=sorted(_CLASSES[label] for label in row['labels']))))
+        with defects.leave_out():
+            item = _read_row(row, number, path, bases)
+            if item.key in seen:
+                raise DataError(path, f"row {number}: '{item.key}' is there "
+                                f'twice, also in row {seen[item.key]}',
+                                'remove one of them')
+            seen[item.key] = number
+            if any(row.get(flag) for flag in FLAGS):
+                excluded[item.split] += 1
+            else:
+                items.append(item)
     return items, excluded
+
+
+def _read_row(row: dict[str, Any], number: int, path: Path,
+              bases: dict[str, Path]) -> ConversionItem:
+    split = _SPLIT_NAMES.get(str(row['split']))
+    if split is None:
+        raise DataError(path, f'row {number}: expected a split among '
+                        f"{', '.join(_SPLIT_NAMES)}, found "
+                        f"'{row['split']}'", 'download it again')
+    unknown = [label for label in row['labels'] or ()
+               if label not in _CLASSES]
+    if unknown:
+        raise DataError(path, f'row {number}: expected labels among the 19 '
+                        f"classes, found '{unknown[0]}'", 'download it again')
+    names = {'s2_l2a': row['patch_id'], 's1_grd': row['s1_name']}
+    folders = {}
+    for sensor, base in bases.items():
+        # The tile's folder leaves off the two numbers of the patch; the
+        # scene's leaves off the tile, too.
+        parts = 2 if sensor == 's2_l2a' else 3
+        name = str(names[sensor])
+        folders[sensor] = base / name.rsplit('_', parts)[0] / name
+    return ConversionItem(
+        row['patch_id'], next(iter(folders.values())), split,
+        dict(folders=folders,
+             labels=sorted(_CLASSES[label] for label in row['labels'] or ())))
 
 
 def convert_one(item: ConversionItem, out_dir: Path) -> ItemResult:

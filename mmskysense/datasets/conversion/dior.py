@@ -10,6 +10,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+from .defects import Defects
 from .errors import DataError
 from .files import (
     atomic_path,
@@ -44,12 +45,19 @@ _CORNERS = tuple(f'{axis}_{corner}' for corner in (
     'left_top', 'right_top', 'right_bottom', 'left_bottom') for axis in 'xy')
 
 
-def find_items(root: Path, boxes: str = 'horizontal') -> list[ConversionItem]:
+def find_items(root: Path, boxes: str = 'horizontal',
+               defects: Defects | None = None) -> list[ConversionItem]:
     """One item an image of the published lists.
+
+    Args:
+        root: Folder of the download.
+        boxes: ``'horizontal'`` or ``'oriented'``.
+        defects: Takes bad entries; raises by default.
 
     Raises:
         DataError: A list or folder is missing, or a number is listed twice.
     """
+    defects = defects or Defects()
     labels = require_folder(root / 'Annotations' / FOLDERS[boxes],
                             f'{boxes} boxes')
     items: list[ConversionItem] = []
@@ -60,8 +68,10 @@ def find_items(root: Path, boxes: str = 'horizontal') -> list[ConversionItem]:
         folder = require_folder(root / f'JPEGImages-{part}', f'{part} images')
         for line, name in read_lines(listed):
             if name in seen:
-                raise DataError(listed, f"'{name}' is there twice, also in "
-                                f'{seen[name]}', 'remove one of them', line)
+                defects.add(DataError(
+                    listed, f"'{name}' is there twice, also in {seen[name]}",
+                    'remove one of them', line))
+                continue
             seen[name] = f'{split}.txt'
             items.append(ConversionItem(
                 f'{split}/{name}', labels / f'{name}.xml', split,
@@ -199,10 +209,12 @@ def convert_dior(root: str, out: str, boxes: str = 'horizontal',
     """
     if boxes not in FOLDERS:
         raise ValueError(f"boxes='{boxes}': expected one of {list(FOLDERS)}")
-    items = find_items(Path(root), boxes)
-    verify_counts(items, PUBLISHED, root, partial)
-    report = run_conversion(items, functools.partial(convert_one, boxes=boxes),
-                            out, workers, skip_bad, dict(boxes=boxes), 'DIOR')
+    defects = Defects(skip_bad)
+    items = find_items(Path(root), boxes, defects)
+    verify_counts(items, PUBLISHED, root, partial, defects)
+    report = run_conversion(
+        items, functools.partial(convert_one, boxes=boxes), out, workers,
+        skip_bad, dict(boxes=boxes), 'DIOR', defects)
     if boxes == 'horizontal':
         for part in ('trainval', 'test'):
             write_json(Path(out) / f'{part}.json', coco(report.results, part))

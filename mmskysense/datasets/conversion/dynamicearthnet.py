@@ -17,6 +17,7 @@ from rasterio.vrt import WarpedVRT
 from mmskysense.datasets.tile_index import INDEX_VERSION
 from mmskysense.raster.open_files import open_raster
 
+from .defects import Defects
 from .errors import DataError
 from .files import read_image, read_lines, write_geotiff, write_json
 from .runner import (
@@ -100,34 +101,51 @@ def find_layout(root: Path) -> Layout:
     return layout
 
 
-def find_items(root: Path, days: str) -> list[ConversionItem]:
+def find_items(root: Path, days: str,
+               defects: Defects | None = None) -> list[ConversionItem]:
     """One item for each month of the published lists.
 
     Lines are ``PLANET_FOLDER LABEL_FILE YYYY-MM``; folders are found by the
     name of their area, since the lists name another layout than the archives
     have.
 
+    Args:
+        root: Folder of the download.
+        days: ``'first'``, ``'weekly'`` or ``'daily'``.
+        defects: Takes bad entries; raises by default.
+
     Raises:
-        DataError: A line is malformed, or its area or label is missing.
+        DataError: A line is malformed or there twice, or its area or label
+            is missing.
     """
+    defects = defects or Defects()
     layout = find_layout(root)
-    items = []
+    items: dict[str, ConversionItem] = {}
     for split in SPLITS:
         path = layout.splits[split]
         for number, line in read_lines(path):
-            fields = line.split()
-            month = fields[-1]
-            area = _CUBE.search(fields[0]) if len(fields) == 3 else None
-            if area is None or not _MONTH.fullmatch(month):
-                raise DataError(
-                    path, "expected 'PLANET_FOLDER LABEL_FILE YYYY-MM', found "
-                    f"'{line}'", 'download the list again', number)
-            items.append(
-                ConversionItem(
-                    f'{area[0]}/{month}',
-                    _label(layout, area[0], month, path, number), split,
-                    _payload(layout, area[0], month, days, path, number)))
-    return items
+            with defects.leave_out():
+                item = _read_line(layout, split, days, path, number, line)
+                if item.key in items:
+                    raise DataError(
+                        path, f"'{item.key}' is there twice, also in split "
+                        f"'{items[item.key].split}'", 'remove one of them',
+                        number)
+                items[item.key] = item
+    return list(items.values())
+
+
+def _read_line(layout: Layout, split: str, days: str, path: Path,
+               number: int, line: str) -> ConversionItem:
+    fields = line.split()
+    month = fields[-1]
+    area = _CUBE.search(fields[0]) if len(fields) == 3 else None
+    if area is None or not _MONTH.fullmatch(month):
+        raise DataError(path, "expected 'PLANET_FOLDER LABEL_FILE YYYY-MM', "
+                        f"found '{line}'", 'download the list again', number)
+    return ConversionItem(
+        f'{area[0]}/{month}', _label(layout, area[0], month, path, number),
+        split, _payload(layout, area[0], month, days, path, number))
 
 
 def _label(layout: Layout, area: str, month: str, path: Path,
@@ -287,17 +305,18 @@ def convert_dynamicearthnet(root: str, out: str, days: str = 'weekly',
     """
     if days not in ('first', 'weekly', 'daily'):
         raise ValueError(f"days='{days}': expected first, weekly or daily")
-    items = find_items(Path(root), days)
+    defects = Defects(skip_bad)
+    items = find_items(Path(root), days, defects)
     areas: dict[str, set[str]] = {split: set() for split in SPLITS}
     for item in items:
         areas[item.split].add(item.payload['area'])
     verify_counts(
         items,
         {split: MONTHS * len(found)
-         for split, found in areas.items()}, root, partial)
+         for split, found in areas.items()}, root, partial, defects)
     report = run_conversion(
         items, functools.partial(convert_one), out, workers, skip_bad,
-        dict(days=days), 'DynamicEarthNet')
+        dict(days=days), 'DynamicEarthNet', defects)
     write_json(
         Path(out) / 'index.json',
         dict(

@@ -30,10 +30,14 @@ class DataError(ValueError):
         self.remedy, self.line = remedy, line
         super().__init__(str(self))
 
-    def __str__(self) -> str:
-        place = self.file if self.line is None else \
+    @property
+    def place(self) -> str:
+        """The file, and the line where there is one."""
+        return self.file if self.line is None else \
             f'{self.file}, line {self.line}'
-        text = f'{place}: {self.problem}'
+
+    def __str__(self) -> str:
+        text = f'{self.place}: {self.problem}'
         return f'{text}; {self.remedy}' if self.remedy else text
 
     def __reduce__(self) -> tuple:

@@ -16,6 +16,7 @@ import numpy as np
 
 from mmskysense.raster.grid import GridWindow
 
+from .defects import Defects
 from .errors import DataError
 from .files import (
     read_image,
@@ -32,7 +33,7 @@ from .runner import (
     run_conversion,
 )
 from .tiling import TilePlan, cut
-from .verification import pair_files
+from .verification import match_files
 from .xml_labels import read_xml_objects
 
 #: Superclass -> names as the files spell them.
@@ -72,7 +73,7 @@ class OrientedObject:
 
 
 def _files(split_folder: Path, names: Sequence[str],
-           suffix: str) -> dict[str, Path]:
+           suffix: str, defects: Defects) -> dict[str, Path]:
     """Stem -> file of all folders of one of these names, however deep."""
     found: dict[str, Path] = {}
     for folder in sorted(split_folder.rglob('*')):
@@ -81,14 +82,17 @@ def _files(split_folder: Path, names: Sequence[str],
         for path in sorted(folder.iterdir()):
             if path.suffix.lower() != suffix:
                 continue
-            if path.stem in found:
-                raise DataError(path, f"'{path.name}' is there twice, also "
-                                f'as {found[path.stem]}', 'remove one of them')
-            found[path.stem] = path
+            with defects.leave_out():
+                if path.stem in found:
+                    raise DataError(path, f"'{path.name}' is there twice, "
+                                    f'also as {found[path.stem]}',
+                                    'remove one of them')
+                found[path.stem] = path
     return found
 
 
-def find_items(root: Path, partial: bool = False) -> list[ConversionItem]:
+def find_items(root: Path, partial: bool = False,
+               defects: Defects | None = None) -> list[ConversionItem]:
     """One item an image; those of ``test`` have no labels.
 
     How many images a split has could not be verified, so numbers are not
@@ -97,11 +101,13 @@ def find_items(root: Path, partial: bool = False) -> list[ConversionItem]:
     Args:
         root: Folder with ``train``, ``validation`` and ``test``.
         partial: Do without the splits that are not there.
+        defects: Takes files without a partner; raises by default.
 
     Raises:
         DataError: A split is missing or empty, an image has no label or a
             label no image, or a name is there twice in a split.
     """
+    defects = defects or Defects()
     require_folder(root, 'the download')
     items: list[ConversionItem] = []
     for split, name in _FOLDERS.items():
@@ -112,14 +118,15 @@ def find_items(root: Path, partial: bool = False) -> list[ConversionItem]:
             raise DataError(folder, f'expected the {name} split, found none',
                             'complete the download, or accept a part of it '
                             'with --partial')
-        images = _files(folder, ('images', ), '.tif')
+        images = _files(folder, ('images', ), '.tif', defects)
         if not images:
             raise DataError(folder, "expected images/*.tif in it, found none",
                             'complete the download, or remove the folder and '
                             'accept a part of it with --partial')
-        labels = _files(folder, _LABELS, '.xml') if split != 'test' else {}
-        stems = sorted(images) if split == 'test' else pair_files(
-            images, labels, folder)
+        labels = {} if split == 'test' else _files(folder, _LABELS, '.xml',
+                                                   defects)
+        stems = sorted(images) if split == 'test' else match_files(
+            dict(image=images, label=labels), folder, defects)
         items += [ConversionItem(f'{split}/{stem}', images[stem], split,
                                  labels.get(stem)) for stem in stems]
     return items
@@ -268,10 +275,12 @@ def convert_fair1m(root: str, out: str, size: int = 1024, overlap: int = 200,
     Raises:
         DataError: The download is not as published.
     """
-    items = find_items(Path(root), partial)
+    defects = Defects(skip_bad)
+    items = find_items(Path(root), partial, defects)
     report = run_conversion(
         items, functools.partial(convert_one, plan=TilePlan(size, overlap)),
-        out, workers, skip_bad, dict(size=size, overlap=overlap), 'FAIR1M')
+        out, workers, skip_bad, dict(size=size, overlap=overlap), 'FAIR1M',
+        defects)
     splits = {item.key: item.split for item in items}
     summary: dict = dict(dataset='FAIR1M', bad=len(report.bad), splits={})
     for key, result in report.results.items():

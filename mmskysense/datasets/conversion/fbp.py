@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+from .defects import Defects
 from .errors import DataError
 from .files import read_image, require_folder
 from .runner import (
@@ -16,7 +17,7 @@ from .runner import (
 )
 from .scene_tiles import IGNORE, Scene, summarise, write_tiles
 from .tiling import TilePlan
-from .verification import check_label_values, pair_files, verify_counts
+from .verification import check_label_values, match_files, verify_counts
 
 #: Band order in the two published versions of the images.
 VERSIONS = {
@@ -36,8 +37,14 @@ TEST = frozenset(
 PUBLISHED = dict(train=120, test=30)
 
 
-def find_items(root: Path, bits: int) -> list[ConversionItem]:
+def find_items(root: Path, bits: int,
+               defects: Defects | None = None) -> list[ConversionItem]:
     """Pair images and index labels.
+
+    Args:
+        root: Folder of the download.
+        bits: 16 or 8, the version of the images.
+        defects: Takes bad entries; raises by default.
 
     Raises:
         DataError: A folder is missing, or a file has no partner.
@@ -56,7 +63,8 @@ def find_items(root: Path, bits: int) -> list[ConversionItem]:
     return [
         ConversionItem(name, images[name],
                        'test' if name in TEST else 'train', labels[name])
-        for name in pair_files(images, labels, root)
+        for name in match_files(dict(image=images, label=labels), root,
+                                defects)
     ]
 
 
@@ -108,14 +116,16 @@ def convert_fbp(root: str, out: str, size: int = 512, overlap: int = 128,
     from mmskysense.datasets.five_billion_pixels import (
         FiveBillionPixelsDataset,
     )
-    items = find_items(Path(root), bits)
-    verify_counts(items, PUBLISHED, root, partial)
+    defects = Defects(skip_bad)
+    items = find_items(Path(root), bits, defects)
+    verify_counts(items, PUBLISHED, root, partial, defects)
     report = run_conversion(
         items,
         functools.partial(
             convert_one, plan=TilePlan(size, overlap),
             bands=VERSIONS[bits][1]), out, workers, skip_bad,
-        dict(size=size, overlap=overlap, bits=bits), 'Five-Billion-Pixels')
+        dict(size=size, overlap=overlap, bits=bits), 'Five-Billion-Pixels',
+        defects)
     summary = summarise(report, {item.key: item.split for item in items}, out,
                         'Five-Billion-Pixels',
                         FiveBillionPixelsDataset.METAINFO['classes'],

@@ -18,6 +18,7 @@ from mmskysense.datasets.tile_index import INDEX_VERSION
 from mmskysense.raster.reader import RasterReader
 from mmskysense.sensors import get_sensor
 
+from .defects import Defects
 from .errors import DataError
 from .files import require_folder, write_json
 from .runner import (
@@ -35,20 +36,27 @@ COLUMNS = ('category', 'location_id', 'image_id', 'timestamp')
 SENSOR = 's2_l2a'
 
 
-def find_items(root: Path) -> list[ConversionItem]:
+def find_items(root: Path,
+               defects: Defects | None = None) -> list[ConversionItem]:
     """One item for each row of ``train.csv``, ``val.csv``, ``test_gt.csv``.
+
+    Args:
+        root: Folder of the download.
+        defects: Takes bad entries; raises by default.
 
     Raises:
         DataError: No list or no images, or a row is malformed or there
             twice.
     """
+    defects = defects or Defects()
     folder = require_folder(root / 'fmow-sentinel', 'images '
                             '(fmow-sentinel/SPLIT/CLASS)')
     items: list[ConversionItem] = []
     for split in SPLITS:
         for place in (root, folder):
             if (place / f'{split}.csv').is_file():
-                items += _read_list(place / f'{split}.csv', folder, split)
+                items += _read_list(place / f'{split}.csv', folder, split,
+                                    defects)
                 break
     if not items:
         raise DataError(root, 'expected the lists train.csv, val.csv and '
@@ -56,8 +64,8 @@ def find_items(root: Path) -> list[ConversionItem]:
     return items
 
 
-def _read_list(path: Path, folder: Path, split: str) -> list[ConversionItem]:
-    classes = FMoWSentinelDataset.METAINFO['classes']
+def _read_list(path: Path, folder: Path, split: str,
+               defects: Defects) -> list[ConversionItem]:
     items: dict[str, ConversionItem] = {}
     with open(path, newline='', encoding='utf-8-sig') as file:
         rows = csv.DictReader(file)
@@ -68,33 +76,38 @@ def _read_list(path: Path, folder: Path, split: str) -> list[ConversionItem]:
                             f', found {", ".join(rows.fieldnames or ())}',
                             'download the list again', 1)
         for row in rows:
-            category, location, image, time = (row[name] or ''
-                                               for name in COLUMNS)
-            if category not in classes:
-                raise DataError(path, 'expected one of the 62 categories, '
-                                f"found '{category}'",
-                                'download the list again', rows.line_num)
-            if not location.isdigit() or not image.isdigit():
-                raise DataError(path, 'expected numbers of location and image'
-                                f", found '{location}' and '{image}'",
-                                'download the list again', rows.line_num)
-            try:
-                day = date.fromisoformat(time[:10]).isoformat()
-            except ValueError:
-                raise DataError(path, 'expected a time such as '
-                                f"2017-06-13T00:00:00Z, found '{time}'",
-                                'download the list again',
-                                rows.line_num) from None
-            stem = f'{category}_{location}'
-            key = f'{split}/{stem}_{image}'
-            if key in items:
-                raise DataError(path, f"image '{stem}_{image}' is listed "
-                                'twice', 'remove one of the rows',
-                                rows.line_num)
-            items[key] = ConversionItem(
-                key, folder / split / category / stem / f'{stem}_{image}.tif',
-                split, dict(category=category, day=day))
+            with defects.leave_out():
+                item = _read_row(row, path, rows.line_num, folder, split)
+                if item.key in items:
+                    raise DataError(
+                        path, f"image '{item.key.partition('/')[2]}' is "
+                        'listed twice', 'remove one of the rows',
+                        rows.line_num)
+                items[item.key] = item
     return list(items.values())
+
+
+def _read_row(row: Mapping[str, str | None], path: Path, line: int,
+              folder: Path, split: str) -> ConversionItem:
+    category, location, image, time = (row[name] or '' for name in COLUMNS)
+    if category not in FMoWSentinelDataset.METAINFO['classes']:
+        raise DataError(path, 'expected one of the 62 categories, found '
+                        f"'{category}'", 'download the list again', line)
+    if not location.isdigit() or not image.isdigit():
+        raise DataError(path, 'expected numbers of location and image, found '
+                        f"'{location}' and '{image}'",
+                        'download the list again', line)
+    try:
+        day = date.fromisoformat(time[:10]).isoformat()
+    except ValueError:
+        raise DataError(path, 'expected a time such as 2017-06-13T00:00:00Z, '
+                        f"found '{time}'", 'download the list again',
+                        line) from None
+    stem = f'{category}_{location}'
+    return ConversionItem(
+        f'{split}/{stem}_{image}',
+        folder / split / category / stem / f'{stem}_{image}.tif', split,
+        dict(category=category, day=day))
 
 
 def convert_one(item: ConversionItem, out_dir: Path) -> ItemResult:
@@ -173,11 +186,12 @@ def convert_fmow_sentinel(root: str, out: str, workers: int = 1,
         ``OUT/SPLIT.json`` (one image a sample) and
         ``OUT/SPLIT_series.json`` (one place) are what the dataset reads.
     """
-    items = find_items(Path(root))
-    verify_counts(items, SPLITS, root, partial)
+    defects = Defects(skip_bad)
+    items = find_items(Path(root), defects)
+    verify_counts(items, SPLITS, root, partial, defects)
     report = run_conversion(
         items, convert_one, out, workers, skip_bad,
-        dict(root=os.path.abspath(root)), 'fMoW-Sentinel')
+        dict(root=os.path.abspath(root)), 'fMoW-Sentinel', defects)
     records = [result.record for result in report.results.values()]
     classes = FMoWSentinelDataset.METAINFO['classes']
     summary: dict[str, Any] = dict(dataset='fMoW-Sentinel', splits={},

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+from .defects import Defects
 from .errors import DataError
 from .files import read_image, require_folder
 from .runner import (
@@ -16,7 +17,7 @@ from .runner import (
 )
 from .scene_tiles import Scene, summarise, write_tiles
 from .tiling import TilePlan
-from .verification import decode_colours, pair_files, verify_counts
+from .verification import decode_colours, match_files, verify_counts
 
 #: Class id -> red, green, blue of the published semantic masks.
 COLOURS: dict[int, tuple[int, int, int]] = {
@@ -46,16 +47,22 @@ PUBLISHED = dict(train=1411, val=458)
 LABEL_SUFFIX = '_instance_color_RGB.png'
 
 
-def find_items(root: Path) -> list[ConversionItem]:
+def find_items(root: Path,
+               defects: Defects | None = None) -> list[ConversionItem]:
     """Pair the images and semantic masks of both labelled splits.
 
     Images (DOTA's) and masks may lie anywhere below ``train`` and ``val``;
     the instance masks (``*_instance_id_RGB.png``) are not needed.
 
+    Args:
+        root: Folder of the download.
+        defects: Takes bad entries; raises by default.
+
     Raises:
         DataError: A split is missing, a file has no partner or is there
             twice.
     """
+    defects = defects or Defects()
     items = []
     for split in PUBLISHED:
         folder = require_folder(root / split, f'the {split} split')
@@ -67,11 +74,14 @@ def find_items(root: Path) -> list[ConversionItem]:
             is_label = path.name.endswith(LABEL_SUFFIX)
             found = labels if is_label else images
             name = path.name[:-len(LABEL_SUFFIX)] if is_label else path.stem
-            if name in found:
-                raise DataError(path, f"'{path.name}' is there twice, also as "
-                                f'{found[name]}', 'remove one of them')
-            found[name] = path
-        for name in pair_files(images, labels, folder):
+            with defects.leave_out():
+                if name in found:
+                    raise DataError(path, f"'{path.name}' is there twice, "
+                                    f'also as {found[name]}',
+                                    'remove one of them')
+                found[name] = path
+        for name in match_files(dict(image=images, label=labels), folder,
+                                defects):
             items.append(
                 ConversionItem(f'{split}/{name}', images[name], split,
                                (name, labels[name])))
@@ -108,11 +118,13 @@ def convert_isaid(root: str, out: str, size: int = 896, overlap: int = 384,
     Returns:
         The report; a summary is in ``OUT/conversion.json``.
     """
-    items = find_items(Path(root))
-    verify_counts(items, PUBLISHED, root, partial)
+    defects = Defects(skip_bad)
+    items = find_items(Path(root), defects)
+    verify_counts(items, PUBLISHED, root, partial, defects)
     report = run_conversion(
         items, functools.partial(convert_one, plan=TilePlan(size, overlap)),
-        out, workers, skip_bad, dict(size=size, overlap=overlap), 'iSAID')
+        out, workers, skip_bad, dict(size=size, overlap=overlap), 'iSAID',
+        defects)
     summarise(report, {item.key: item.split
                        for item in items}, out, 'iSAID', CLASSES)
     return report

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .defects import Defects
 from .errors import DataError
 from .files import read_image, require_folder, write_json, write_png
 from .runner import (
@@ -18,15 +19,20 @@ from .runner import (
     run_conversion,
 )
 from .tiling import TilePlan, check_same_size, cut, tile_name
-from .verification import check_label_values, pair_files, verify_counts
+from .verification import check_label_values, match_files, verify_counts
 
 #: Published number of pairs, each of 1024 x 1024 pixels.
 SPLITS = dict(train=445, val=64, test=128)
 FOLDERS = ('A', 'B', 'label')
 
 
-def find_items(root: Path) -> list[ConversionItem]:
+def find_items(root: Path,
+               defects: Defects | None = None) -> list[ConversionItem]:
     """Triples ``SPLIT/A``, ``SPLIT/B``, ``SPLIT/label`` of equal names.
+
+    Args:
+        root: Folder of the download.
+        defects: Takes bad entries; raises by default.
 
     Raises:
         DataError: No split, or an image without its partner or label.
@@ -39,9 +45,9 @@ def find_items(root: Path) -> list[ConversionItem]:
             require_folder(root / split / folder, f'{folder} of {split}'
                            ).iterdir()) if path.suffix.lower() == '.png'}
             for folder in FOLDERS}
-        names = pair_files(files['A'], files['B'], root / split,
-                           ('earlier image', 'later image'))
-        pair_files(files['A'], files['label'], root / split)
+        names = match_files({
+            'earlier image': files['A'], 'later image': files['B'],
+            'label': files['label']}, root / split, defects)
         items += [
             ConversionItem(f'{split}/{name}', files['A'][name], split,
                            tuple(files[folder][name] for folder in FOLDERS))
@@ -95,11 +101,13 @@ def convert_levir_cd(root: str, out: str, size: int = 256, overlap: int = 0,
     Returns:
         The report, and a summary that is also in ``OUT/conversion.json``.
     """
-    items = find_items(Path(root))
-    verify_counts(items, SPLITS, root, partial)
+    defects = Defects(skip_bad)
+    items = find_items(Path(root), defects)
+    verify_counts(items, SPLITS, root, partial, defects)
     report = run_conversion(
         items, functools.partial(convert_one, plan=TilePlan(size, overlap)),
-        out, workers, skip_bad, dict(size=size, overlap=overlap), 'LEVIR-CD')
+        out, workers, skip_bad, dict(size=size, overlap=overlap), 'LEVIR-CD',
+        defects)
     tiles = []
     for result in report.results.values():
         for before, after, label in zip(*(result.outputs[n::3]

@@ -17,6 +17,7 @@ from mmskysense.raster.grid import GridWindow
 from mmskysense.sensors import get_sensor
 
 from .band_files import BandStack, find_bands, read_bands
+from .defects import Defects
 from .errors import DataError
 from .files import (
     read_image,
@@ -42,7 +43,8 @@ IMAGES = ('imgs_1_rect', 'imgs_2_rect')
 SENSOR = 's2_l2a'
 
 
-def find_items(root: Path, partial: bool = False) -> list[ConversionItem]:
+def find_items(root: Path, partial: bool = False,
+               defects: Defects | None = None) -> list[ConversionItem]:
     """One item a city; the split is the archive in which its label lies.
 
     The three archives' folders are found by the end of their names
@@ -51,11 +53,13 @@ def find_items(root: Path, partial: bool = False) -> list[ConversionItem]:
     Args:
         root: Folder with the three unpacked archives.
         partial: Leave cities without a label out.
+        defects: Takes bad cities; raises by default.
 
     Raises:
         DataError: No images, a label without images or images without a
             label, or a city with two labels.
     """
+    defects = defects or Defects()
     images: dict[str, Path] = {}
     labels: dict[str, tuple[str, Path]] = {}
     for archive in sorted(root.iterdir()) if root.is_dir() else ():
@@ -69,29 +73,31 @@ def find_items(root: Path, partial: bool = False) -> list[ConversionItem]:
                 if not name.endswith(f'{split} labels'):
                     continue
                 if city.name in labels:
-                    raise DataError(
+                    defects.add(DataError(
                         city, 'this city has another label in '
                         f'{labels[city.name][1].parent}',
-                        'remove one of them')
+                        'remove one of them'))
+                    continue
                 labels[city.name] = (split, city)
     if not images or not labels:
         raise DataError(root, "expected the folders '... Images', '... Train "
                         "Labels' and '... Test Labels' with one folder a "
                         'city, found none', 'unpack the three archives there')
-    for name, (_, folder) in labels.items():
-        if name not in images:
-            raise DataError(folder, 'expected the images of this city, found '
-                            'none', 'complete the download')
+    items = []
+    for name, (split, folder) in sorted(labels.items()):
+        with defects.leave_out():
+            if name not in images:
+                raise DataError(folder, 'expected the images of this city, '
+                                'found none', 'complete the download')
+            items.append(ConversionItem(name, _label_file(folder), split,
+                                        images[name]))
     alone = sorted(set(images) - set(labels))
-    if alone and not partial:
-        raise DataError(images[alone[0]], 'expected a label of this city, '
-                        f'found none ({len(alone)} such cities)',
-                        'complete the download, or accept a part of it with '
-                        '--partial')
-    return [
-        ConversionItem(name, _label_file(folder), split, images[name])
-        for name, (split, folder) in sorted(labels.items())
-    ]
+    for name in [] if partial else alone:
+        defects.add(DataError(
+            images[name], 'expected a label of this city, found none '
+            f'({len(alone)} such cities)', 'complete the download, or accept '
+            'a part of it with --partial'))
+    return items
 
 
 def _label_file(folder: Path) -> Path:
@@ -224,11 +230,13 @@ def convert_oscd(root: str, out: str, size: int = 96, overlap: int = 0,
     Returns:
         The report, and a summary that is also in ``OUT/conversion.json``.
     """
-    items = find_items(Path(root), partial)
-    verify_counts(items, SPLITS, root, partial)
+    defects = Defects(skip_bad)
+    items = find_items(Path(root), partial, defects)
+    verify_counts(items, SPLITS, root, partial, defects)
     report = run_conversion(
         items, functools.partial(convert_one, plan=TilePlan(size, overlap)),
-        out, workers, skip_bad, dict(size=size, overlap=overlap), 'OSCD')
+        out, workers, skip_bad, dict(size=size, overlap=overlap), 'OSCD',
+        defects)
     splits = {item.key: item.split for item in items}
     tiles = []
     for city, result in report.results.items():

@@ -16,6 +16,7 @@ from rasterio.warp import transform as transform_points
 from mmskysense.datasets.tile_index import INDEX_VERSION
 from mmskysense.sensors import get_sensor
 
+from .defects import Defects
 from .errors import DataError
 from .files import (
     read_image,
@@ -45,8 +46,14 @@ SPOT = 'DATA_SPOT/PASTIS_SPOT6_RVB_1M00_2019/SPOT6_RVB_1M00_2019_{}.tif'
 OUTLINE_CRS = 'EPSG:2154'
 
 
-def find_items(root: Path, sensors: tuple[str, ...]) -> list[ConversionItem]:
+def find_items(root: Path, sensors: tuple[str, ...],
+               defects: Defects | None = None) -> list[ConversionItem]:
     """One item for each patch of ``metadata.geojson``.
+
+    Args:
+        root: Folder of the download.
+        sensors: Those to convert.
+        defects: Takes bad entries; raises by default.
 
     Raises:
         DataError: The file is missing or damaged, a patch lacks a property
@@ -58,43 +65,58 @@ def find_items(root: Path, sensors: tuple[str, ...]) -> list[ConversionItem]:
     if not features:
         raise DataError(path, 'expected a FeatureCollection of patches, found '
                         'none', 'download it again')
-    items = []
+    defects = defects or Defects()
+    items: dict[str, ConversionItem] = {}
     for number, feature in enumerate(features):
-        properties = feature.get('properties') or {}
-        missing = [key for key in ('ID_PATCH', 'Fold', 'dates-S2')
-                   if key not in properties]
-        if missing:
-            raise DataError(path, f'feature {number} has no {missing[0]}',
-                            'download it again')
-        patch, fold = str(properties['ID_PATCH']), int(properties['Fold'])
-        if fold not in FOLDS:
-            raise DataError(path, f'patch {patch} is in fold {fold}, expected '
-                            '1 to 5', 'download it again')
-        items.append(
-            ConversionItem(
-                patch, root / 'ANNOTATIONS' / f'TARGET_{patch}.npy',
-                FOLDS[fold],
-                dict(
-                    root=root,
-                    fold=fold,
-                    location=_location(feature.get('geometry')),
-                    dates={
-                        name: _dates(properties.get(f'dates-{name}'), path,
-                                     patch)
-                        for name, (sensor, _) in SERIES.items()
-                        if sensor in sensors
-                    })))
-    return items
+        with defects.leave_out():
+            item = _read_feature(feature, number, path, root, sensors)
+            if item.key in items:
+                raise DataError(path, f'feature {number}: patch {item.key} is '
+                                'there twice', 'remove one of them')
+            items[item.key] = item
+    return list(items.values())
 
 
-def _location(geometry: dict | None) -> list[float] | None:
+def _read_feature(feature: Any, number: int, path: Path, root: Path,
+                  sensors: tuple[str, ...]) -> ConversionItem:
+    properties = (feature.get('properties') if isinstance(feature, dict)
+                  else None) or {}
+    missing = [key for key in ('ID_PATCH', 'Fold', 'dates-S2')
+               if key not in properties]
+    if missing:
+        raise DataError(path, f'feature {number} has no {missing[0]}',
+                        'download it again')
+    patch, fold = str(properties['ID_PATCH']), properties['Fold']
+    if fold not in FOLDS:
+        raise DataError(path, f'patch {patch} is in fold {fold}, expected 1 '
+                        'to 5', 'download it again')
+    return ConversionItem(
+        patch, root / 'ANNOTATIONS' / f'TARGET_{patch}.npy', FOLDS[fold],
+        dict(
+            root=root,
+            fold=fold,
+            location=_location(feature.get('geometry'), path, patch),
+            dates={
+                name: _dates(properties.get(f'dates-{name}'), path, patch)
+                for name, (sensor, _) in SERIES.items() if sensor in sensors
+            }))
+
+
+def _location(geometry: dict | None, path: Path,
+              patch: str) -> list[float] | None:
     """Longitude and latitude of an outline's middle."""
     if not geometry:
         return None
-    rings = geometry['coordinates']
-    if geometry['type'] == 'MultiPolygon':
-        rings = [ring for polygon in rings for ring in polygon]
-    points = np.concatenate([np.asarray(ring)[:, :2] for ring in rings])
+    try:
+        rings = geometry['coordinates']
+        if geometry['type'] == 'MultiPolygon':
+            rings = [ring for polygon in rings for ring in polygon]
+        points = np.concatenate([np.asarray(ring, float)[:, :2]
+                                 for ring in rings])
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(path, f'patch {patch}: expected the outline as a '
+                        f'Polygon or MultiPolygon, found {error!r}',
+                        'download it again') from None
     middle = (points.min(0) + points.max(0)) / 2
     longitude, latitude = transform_points(
         OUTLINE_CRS, 'EPSG:4326', [middle[0]], [middle[1]])
@@ -243,14 +265,16 @@ def convert_pastis(root: str, out: str,
     if not sensors or not set(sensors) <= set(known):
         raise ValueError(f'sensors={sensors}: expected some of '
                          f'{", ".join(known)}')
-    items = find_items(Path(root), sensors)
-    if len(items) != NUM_PATCHES and not partial:
+    defects = Defects(skip_bad)
+    items = find_items(Path(root), sensors, defects)
+    if not partial and not \
+            NUM_PATCHES - defects.count <= len(items) <= NUM_PATCHES:
         raise DataError(root, f'expected {NUM_PATCHES} patches, found '
                         f'{len(items)}', 'complete the download, or accept a '
                         'part of it with --partial')
     report = run_conversion(
         items, functools.partial(convert_one, sensors=sensors), out, workers,
-        skip_bad, dict(sensors=sorted(sensors)), 'PASTIS')
+        skip_bad, dict(sensors=sorted(sensors)), 'PASTIS', defects)
     write_json(
         Path(out) / 'index.json',
         dict(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .defects import Defects
 from .errors import DataError
 from .files import read_image
 from .runner import (
@@ -19,7 +20,7 @@ from .runner import (
 )
 from .scene_tiles import Scene, summarise, write_tiles
 from .tiling import TilePlan
-from .verification import decode_colours, pair_files, verify_counts
+from .verification import decode_colours, match_files, verify_counts
 
 #: Value in the labels -> colour; 0 is the eroded boundary, ignored by
 #: ``PotsdamDataset`` (``reduce_zero_label``).
@@ -48,26 +49,41 @@ _IMAGE = re.compile(r'top_potsdam_(\d+_\d+)_RGB\.tif')
 _LABEL = re.compile(r'top_potsdam_(\d+_\d+)_label(_noBoundary)?\.tif')
 
 
-def find_items(root: Path, no_boundary: bool) -> list[ConversionItem]:
+def find_items(root: Path, no_boundary: bool,
+               defects: Defects | None = None) -> list[ConversionItem]:
     """Pair the orthophotos (RGB) and the labels anywhere below ``root``.
 
+    Args:
+        root: Folder of the download.
+        no_boundary: Take the labels with eroded boundaries.
+        defects: Takes bad entries; raises by default.
+
     Raises:
-        DataError: A label or image is missing, or a tile is unknown.
+        DataError: A label or image is missing, or a tile is unknown or
+            there twice.
     """
+    defects = defects or Defects()
     images: dict[str, Path] = {}
     labels: dict[str, Path] = {}
     for path in sorted(root.rglob('top_potsdam_*.tif')):
-        if match := _IMAGE.fullmatch(path.name):
-            images.setdefault(match[1], path)
-        elif (match := _LABEL.fullmatch(path.name)) and \
-                bool(match[2]) == no_boundary:
-            labels.setdefault(match[1], path)
-    unknown = sorted(set(images) - {*TRAIN, *VAL})
-    if unknown:
-        raise DataError(images[unknown[0]], 'is none of the 38 tiles of '
-                        'Potsdam', 'remove it')
+        found = images
+        match = _IMAGE.fullmatch(path.name)
+        if match is None:
+            found = labels
+            match = _LABEL.fullmatch(path.name)
+            if match is None or bool(match[2]) != no_boundary:
+                continue
+        with defects.leave_out():
+            if match[1] not in {*TRAIN, *VAL}:
+                raise DataError(path, 'is none of the 38 tiles of Potsdam',
+                                'remove it')
+            if match[1] in found:
+                raise DataError(path, f"tile '{match[1]}' is there twice, "
+                                f'also as {found[match[1]]}',
+                                'remove one of them')
+            found[match[1]] = path
     items = []
-    for name in pair_files(images, labels, root):
+    for name in match_files(dict(image=images, label=labels), root, defects):
         items.append(
             ConversionItem(name, images[name],
                            'train' if name in TRAIN else 'val',
@@ -118,12 +134,15 @@ def convert_potsdam(root: str, out: str, size: int = 512, overlap: int = 256,
     Returns:
         The report; a summary is in ``OUT/conversion.json``.
     """
-    items = find_items(Path(root), no_boundary)
-    verify_counts(items, dict(train=len(TRAIN), val=len(VAL)), root, partial)
+    defects = Defects(skip_bad)
+    items = find_items(Path(root), no_boundary, defects)
+    verify_counts(items, dict(train=len(TRAIN), val=len(VAL)), root, partial,
+                  defects)
     report = run_conversion(
         items, functools.partial(convert_one, plan=TilePlan(size, overlap)),
         out, workers, skip_bad,
-        dict(size=size, overlap=overlap, no_boundary=no_boundary), 'Potsdam')
+        dict(size=size, overlap=overlap, no_boundary=no_boundary), 'Potsdam',
+        defects)
     summarise(report, {item.key: item.split
                        for item in items}, out, 'Potsdam', CLASSES)
     return report

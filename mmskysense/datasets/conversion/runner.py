@@ -18,6 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from .defects import Defects
 from .errors import DataError
 from .files import remove_leftovers, write_text
 from .journal import Journal
@@ -93,6 +94,7 @@ def run_conversion(
     skip_bad: bool = False,
     options: Mapping[str, Any] | None = None,
     title: str = 'converting',
+    defects: Defects | None = None,
 ) -> ConversionReport:
     """Convert every item once, in processes, with a progress bar.
 
@@ -113,6 +115,8 @@ def run_conversion(
         options: What the outputs depend on (tile size, overlap). A folder
             that was converted with other options is refused.
         title: In front of the progress bar.
+        defects: Entries that were left out before; listed with the bad
+            items.
 
     Returns:
         Results of all items.
@@ -139,10 +143,11 @@ def run_conversion(
         (1, 'FIELD')
     """
     root = Path(out_dir)
-    _check_items(items, root, workers)
+    defects = defects or Defects()
+    _check_items(items, root, workers, defects)
     root.mkdir(parents=True, exist_ok=True)
     remove_leftovers(root)
-    report = ConversionReport()
+    report = ConversionReport(bad=dict(defects.messages))
     with Journal(root, dict(options or {})) as journal:
         todo = []
         for item in items:
@@ -181,9 +186,12 @@ def _message(item: ConversionItem, error: BaseException) -> str:
 
 
 def _check_items(items: Sequence[ConversionItem], root: Path,
-                 workers: int) -> None:
+                 workers: int, defects: Defects) -> None:
     if workers < 1:
         raise ValueError(f'workers={workers}: expected at least 1 process')
+    if not items and defects.count:
+        raise DataError(root, f'all {defects.count} entries are bad; the '
+                        f'first: {next(iter(defects.messages.values()))}')
     if not items:
         raise DataError(root, 'expected something to convert, found nothing',
                         'correct the folder of the download')

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .defects import Defects
 from .errors import DataError
 from .files import atomic_path, read_image, write_json, write_text
 from .runner import (
@@ -47,13 +48,19 @@ class SceneCollection:
     ratios: tuple[int, ...]
 
 
-def find_scenes(root: Path,
-                collection: SceneCollection) -> list[ConversionItem]:
+def find_scenes(root: Path, collection: SceneCollection,
+                defects: Defects | None = None) -> list[ConversionItem]:
     """One item an image; its split is its class.
+
+    Args:
+        root: Folder of the download.
+        collection: What is published.
+        defects: Takes bad entries; raises by default.
 
     Raises:
         DataError: No class folder, or a folder that is none of the classes.
     """
+    defects = defects or Defects()
     found = {path.name: path for path in sorted(root.iterdir())
              if path.is_dir() and not path.name.startswith('.')
              } if root.is_dir() else {}
@@ -66,9 +73,9 @@ def find_scenes(root: Path,
             'name the folder that holds them')
     for name, path in found.items():
         if name not in collection.counts:
-            raise DataError(path, f'expected a class of {collection.title}, '
-                            f"found the folder '{name}'",
-                            'remove it or correct its name')
+            defects.add(DataError(
+                path, f'expected a class of {collection.title}, found the '
+                f"folder '{name}'", 'remove it or correct its name'))
     return [
         ConversionItem(f'{name}/{path.name}', path, name) for name in names
         if name in found for path in sorted(found[name].iterdir())
@@ -161,11 +168,13 @@ def convert_scenes(root: str, out: str, collection: SceneCollection,
     Returns:
         The report, and a summary that is also in ``OUT/conversion.json``.
     """
-    items = find_scenes(Path(root), collection)
-    verify_counts(items, collection.counts, root, partial)
+    defects = Defects(skip_bad)
+    items = find_scenes(Path(root), collection, defects)
+    verify_counts(items, collection.counts, root, partial, defects)
     report = run_conversion(
         items, functools.partial(check_scene, size=collection.size), out,
-        workers, skip_bad, dict(dataset=collection.title), collection.title)
+        workers, skip_bad, dict(dataset=collection.title), collection.title,
+        defects)
     names: dict[str, list[str]] = {}
     for key in report.results:
         names.setdefault(key.split('/')[0], []).append(key)

@@ -12,6 +12,7 @@ import numpy as np
 
 from mmskysense.raster.open_files import open_raster
 
+from .defects import Defects
 from .errors import DataError
 from .files import read_image, read_lines
 from .runner import (
@@ -22,7 +23,7 @@ from .runner import (
 )
 from .scene_tiles import Scene, summarise, write_tiles
 from .tiling import TilePlan
-from .verification import check_label_values, pair_files, verify_counts
+from .verification import check_label_values, match_files, verify_counts
 
 #: The 30 m reflective bands and their numbers in the ten-band files; the
 #: eighth (panchromatic) and the tenth (thermal) are left out.
@@ -34,35 +35,48 @@ NUM_SCENES = 80
 TEST_EVERY = 5
 
 
-def find_items(root: Path) -> list[ConversionItem]:
+def find_items(root: Path,
+               defects: Defects | None = None) -> list[ConversionItem]:
     """Pair the data, masks and metadata of all scenes below ``root``.
 
     The mask is ``*_labels.tif`` (the authors' archive) or ``*_mask.png``
     (the archive of the US Geological Survey).
 
+    Args:
+        root: Folder of the download.
+        defects: Takes bad entries; raises by default.
+
     Raises:
         DataError: A scene lacks its mask or its metadata.
     """
-    data = _by_scene(root, '_data.tif')
-    masks = {**_by_scene(root, '_mask.png'), **_by_scene(root, '_labels.tif')}
-    metadata = _by_scene(root, '_mtl.txt')
-    names = pair_files(data, masks, root)
-    pair_files(data, {name: metadata[name] for name in names
-                      if name in metadata}, root, ('image', 'metadata'))
+    defects = defects or Defects()
+    data = _by_scene(root, '_data.tif', defects)
+    masks = {**_by_scene(root, '_mask.png', defects),
+             **_by_scene(root, '_labels.tif', defects)}
+    metadata = _by_scene(root, '_mtl.txt', defects)
+    # Counted before any is left out, so that no other changes its split.
+    order = {name: number for number, name in enumerate(sorted(data))}
+    names = match_files(dict(image=data, label=masks, metadata=metadata),
+                        root, defects)
     return [
         ConversionItem(
             name, data[name],
-            'test' if number % TEST_EVERY == TEST_EVERY - 1 else 'train',
+            'test' if order[name] % TEST_EVERY == TEST_EVERY - 1 else 'train',
             (masks[name], metadata[name]))
-        for number, name in enumerate(names)
+        for name in names
     ]
 
 
-def _by_scene(root: Path, suffix: str) -> dict[str, Path]:
-    return {
-        path.name[:-len(suffix)]: path
-        for path in sorted(root.rglob(f'*{suffix}'))
-    }
+def _by_scene(root: Path, suffix: str, defects: Defects) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(root.rglob(f'*{suffix}')):
+        name = path.name[:-len(suffix)]
+        with defects.leave_out():
+            if name in found:
+                raise DataError(path, f"'{path.name}' is there twice, also "
+                                f'as {found[name]}', 'remove one of them')
+            found[name] = path
+    return found
 
 
 def read_metadata(path: Path) -> dict[str, float]:
@@ -153,13 +167,15 @@ def convert_sparcs(root: str, out: str, size: int = 512, overlap: int = 24,
         The report, and the summary that is also in ``OUT/conversion.json``.
     """
     from mmskysense.datasets.sparcs import SPARCSDataset
-    items = find_items(Path(root))
+    defects = Defects(skip_bad)
+    items = find_items(Path(root), defects)
     test = NUM_SCENES // TEST_EVERY
     verify_counts(items, dict(train=NUM_SCENES - test, test=test), root,
-                  partial)
+                  partial, defects)
     report = run_conversion(
         items, functools.partial(convert_one, plan=TilePlan(size, overlap)),
-        out, workers, skip_bad, dict(size=size, overlap=overlap), 'SPARCS')
+        out, workers, skip_bad, dict(size=size, overlap=overlap), 'SPARCS',
+        defects)
     summary = summarise(report, {item.key: item.split for item in items}, out,
                         'SPARCS', SPARCSDataset.METAINFO['classes'],
                         tuple(BANDS))

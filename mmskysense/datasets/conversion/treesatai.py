@@ -16,6 +16,7 @@ import numpy as np
 from mmskysense.datasets.tile_index import INDEX_VERSION
 from mmskysense.sensors import get_sensor
 
+from .defects import Defects
 from .errors import DataError
 from .files import (
     read_image,
@@ -49,16 +50,17 @@ _ORBITS = ('asc', 'des')
 _DAY = re.compile(rb'_(\d{4})(\d{2})(\d{2})T\d{6}')
 
 
-def _files(root: Path, suffix: str) -> dict[str, Path]:
+def _files(root: Path, suffix: str, defects: Defects) -> dict[str, Path]:
     """Name without suffix (and, of series, without year) -> file."""
     found: dict[str, Path] = {}
     for path in sorted(root.rglob(f'*{suffix}')):
         name = re.sub(r'_\d{4}$', '', path.stem) if suffix == '.h5' else \
             path.stem
-        if name in found:
-            raise DataError(path, f"'{name}' is there twice, also as "
-                            f'{found[name]}', 'remove one of them')
-        found[name] = path
+        with defects.leave_out():
+            if name in found:
+                raise DataError(path, f"'{name}' is there twice, also as "
+                                f'{found[name]}', 'remove one of them')
+            found[name] = path
     return found
 
 
@@ -71,22 +73,26 @@ def _one(root: Path, name: str) -> Path:
     return found[0]
 
 
-def find_items(root: Path, partial: bool = False) -> list[ConversionItem]:
+def find_items(root: Path, partial: bool = False,
+               defects: Defects | None = None) -> list[ConversionItem]:
     """One item a site of the two published lists.
 
     Args:
         root: Holds, anywhere below, the lists, the labels, ``*.tif`` and
             ``*.h5``.
         partial: Leave sites out whose files are not there.
+        defects: Takes bad sites; raises by default.
 
     Raises:
         DataError: A list, the labels or a file is missing, a name is there
             twice, or a genus is unknown.
     """
+    defects = defects or Defects()
     require_folder(root, 'the download')
     label_file = _one(root, LABELS)
     labels = read_json(label_file)
-    images, series = _files(root, '.tif'), _files(root, '.h5')
+    images = _files(root, '.tif', defects)
+    series = _files(root, '.h5', defects)
     items: list[ConversionItem] = []
     listed: dict[str, str] = {}
     for split in SPLITS:
@@ -94,21 +100,25 @@ def find_items(root: Path, partial: bool = False) -> list[ConversionItem]:
         for line, text in read_lines(path):
             name = Path(text).stem
             if name in listed:
-                raise DataError(path, f"'{name}' is there twice, also in "
-                                f'{listed[name]}', 'remove one of them', line)
+                defects.add(DataError(
+                    path, f"'{name}' is there twice, also in {listed[name]}",
+                    'remove one of them', line))
+                continue
             listed[name] = path.name
             missing = [what for what, files in (
                 (f'{name}.tif', images), (f'{name}_YEAR.h5', series))
                 if name not in files]
             if missing and partial:
                 continue
-            if missing:
-                raise DataError(path, f"expected '{missing[0]}' below {root},"
-                                ' found none', 'complete the download, or '
-                                'accept a part of it with --partial', line)
-            items.append(ConversionItem(
-                name, series[name], split,
-                (images[name], _genera(labels, name, label_file))))
+            with defects.leave_out():
+                if missing:
+                    raise DataError(
+                        path, f"expected '{missing[0]}' below {root}, found "
+                        'none', 'complete the download, or accept a part of '
+                        'it with --partial', line)
+                items.append(ConversionItem(
+                    name, series[name], split,
+                    (images[name], _genera(labels, name, label_file))))
     return items
 
 
@@ -281,10 +291,11 @@ def convert_treesatai(root: str, out: str, dates: int = 12, workers: int = 1,
     """
     if dates < 1:
         raise ValueError(f'dates={dates}: expected at least 1')
-    items = find_items(Path(root), partial)
+    defects = Defects(skip_bad)
+    items = find_items(Path(root), partial, defects)
     report = run_conversion(
         items, functools.partial(convert_one, dates=dates), out, workers,
-        skip_bad, dict(dates=dates), 'TreeSatAI')
+        skip_bad, dict(dates=dates), 'TreeSatAI', defects)
     write_json(Path(out) / 'index.json', dict(
         version=INDEX_VERSION,
         tiles=[r.record['tile'] for r in report.results.values()]))

@@ -9,16 +9,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from .defects import Defects
 from .errors import DataError
 from .runner import ConversionItem
 
 _ROWS = 512
+_File = str | os.PathLike
 
 
 def verify_counts(items: Iterable[ConversionItem],
                   published: Mapping[str, int],
                   where: str | os.PathLike,
-                  partial: bool = False) -> dict[str, int]:
+                  partial: bool = False,
+                  defects: Defects | None = None) -> dict[str, int]:
     """Compare the number of items in each split with the published one.
 
     Args:
@@ -26,6 +29,7 @@ def verify_counts(items: Iterable[ConversionItem],
         published: Split -> published number of items.
         where: Folder of the download, for the message.
         partial: Accept other numbers (a part of the download).
+        defects: Entries that were left out: as many items may be missing.
 
     Returns:
         Split -> number found.
@@ -40,42 +44,57 @@ def verify_counts(items: Iterable[ConversionItem],
         for split, number in published.items()
         if found.get(split, 0) != number
     ]
+    missing = [number - found.get(split, 0)
+               for split, number in published.items()]
+    left_out = defects.count if defects else 0
+    if min(missing, default=0) >= 0 and sum(missing) <= left_out:
+        return found
     if wrong and not partial:
+        also = f' ({left_out} entries were left out)' if left_out else ''
         raise DataError(
             where, f'expected the published number of items, found '
-            f'{", ".join(wrong)}',
+            f'{", ".join(wrong)}{also}',
             'complete the download, or accept a part of it with --partial')
     return found
 
 
-def pair_files(images: Mapping[str, str | os.PathLike],
-               labels: Mapping[str, str | os.PathLike],
-               where: str | os.PathLike,
-               what: tuple[str, str] = ('image', 'label')) -> list[str]:
-    """Names that have an image and a label.
+def match_files(files: Mapping[str, Mapping[str, _File]],
+                where: str | os.PathLike,
+                defects: Defects | None = None) -> list[str]:
+    """Names that have a file of every kind.
 
     Args:
-        images: Name -> image file.
-        labels: Name -> label file.
+        files: Kind (``'image'``, ``'label'``) -> name -> file.
         where: Folder, for the message.
-        what: What the two are called.
+        defects: Takes files without their partners; raises by default.
 
     Returns:
-        The names, sorted.
+        The names that have all, sorted.
 
     Raises:
-        DataError: An image without a label, or a label without an image.
+        DataError: A file without one of its partners, unless ``defects``
+            leaves it out.
+
+    Example:
+        >>> match_files({'image': {'a': 'a.tif', 'b': 'b.tif'},
+        ...              'label': {'a': 'a.png'}}, 'scenes', Defects(True))
+        ['a']
     """
-    for partner, other, missing in (
-            (what[1], images, sorted(set(images) - set(labels))),
-            (what[0], labels, sorted(set(labels) - set(images)))):
-        if missing:
-            raise DataError(
-                other[missing[0]],
-                f'expected its {partner} in {os.fspath(where)}, found none '
-                f'({len(missing)} such files)',
-                'complete the download or remove the file')
-    return sorted(images)
+    defects = defects or Defects()
+    every = sorted(set().union(*files.values()))
+    matched = [name for name in every
+               if all(name in found for found in files.values())]
+    alone = len(every) - len(matched)
+    for name in every:
+        lacking = [kind for kind, found in files.items() if name not in found]
+        if not lacking:
+            continue
+        file = next(found[name] for found in files.values() if name in found)
+        defects.add(DataError(
+            file, f'expected its {" and its ".join(lacking)} in '
+            f'{os.fspath(where)}, found none ({alone} such files)',
+            'complete the download or remove the file'))
+    return matched
 
 
 def check_label_values(label: np.ndarray, allowed: Sequence[int],

@@ -458,7 +458,8 @@ class TestPASTIS:
             self.convert(root, tmp_path / 'out')
         content['features'][0] = content['features'][1]
         path.write_text(json.dumps(content))
-        with pytest.raises(DataError, match="item '10001' is there twice"):
+        with pytest.raises(DataError, match='geojson: feature 1: patch '
+                           '10001 is there twice'):
             self.convert(root, tmp_path / 'out')
 
 

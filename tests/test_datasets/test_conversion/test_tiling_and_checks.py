@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from mmskysense.datasets.conversion import (
     ConversionItem,
     DataError,
+    Defects,
     TilePlan,
     check_label_values,
     cut,
     decode_colours,
-    pair_files,
+    match_files,
     read_image,
     read_json,
     read_lines,
@@ -58,12 +59,46 @@ def test_counts():
 
 
 def test_pairs():
-    assert pair_files(dict(b='b.png', a='a.png'), dict(a='x', b='y'),
-                      'root') == ['a', 'b']
-    with pytest.raises(DataError, match='b.png: expected its label in root'):
-        pair_files(dict(a='a.png', b='b.png'), dict(a='x'), 'root')
+    assert match_files(dict(image=dict(b='b.png', a='a.png'),
+                            label=dict(a='x', b='y')), 'root') == ['a', 'b']
+    with pytest.raises(DataError, match='b.png: expected its label in root.*'
+                       '--skip-bad'):
+        match_files(dict(image=dict(a='a.png', b='b.png'),
+                         label=dict(a='x')), 'root')
     with pytest.raises(DataError, match='y.png: expected its image'):
-        pair_files(dict(a='a.png'), dict(a='x', b='y.png'), 'root')
+        match_files(dict(image=dict(a='a.png'),
+                         label=dict(a='x', b='y.png')), 'root')
+
+
+def test_files_without_partners_are_noted_once_each():
+    defects = Defects(skip=True)
+    names = match_files(dict(
+        image=dict(a='a.png', b='b.png'), label=dict(a='a.txt', c='c.txt'),
+        metadata=dict(a='a.xml', c='c.xml')), 'root', defects)
+    assert names == ['a']
+    assert list(defects.messages) == ['b.png', 'c.txt']
+    assert 'expected its label and its metadata in root' in \
+        defects.messages['b.png']
+
+
+def test_defects_of_one_file_do_not_hide_each_other():
+    defects = Defects(skip=True)
+    for _ in range(2):
+        defects.add(DataError('a.json', 'bad'))
+    assert defects.count == 2
+    with pytest.raises(DataError, match='^a.json: bad; leave such entries'):
+        Defects().add(DataError('a.json', 'bad'))
+
+
+def test_what_was_left_out_may_be_missing_but_no_more():
+    items = [ConversionItem(str(n), Path(str(n)), 'train') for n in range(3)]
+    defects = Defects(skip=True)
+    defects.add(DataError('a', 'bad'))
+    assert verify_counts(items, dict(train=4), 'root', defects=defects)
+    for published in (5, 2):
+        with pytest.raises(DataError, match='1 entries were left out'):
+            verify_counts(items, dict(train=published), 'root',
+                          defects=defects)
 
 
 def test_label_values():
