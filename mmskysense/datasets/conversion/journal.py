@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,6 +34,8 @@ class Journal:
     def __init__(self, root: Path, options: Mapping[str, Any]) -> None:
         self.root, self.path = root, root / JOURNAL
         self.options = json.loads(json.dumps(options))
+        #: Every file that any run has noted, those of changed items too.
+        self.noted: set[str] = set()
         self.entries = self._read()
         self._file: Any = None
 
@@ -51,6 +54,7 @@ class Journal:
                 self._check_options(entry)
             elif 'key' in entry:
                 entries[entry['key']] = entry
+                self.noted.update(entry['outputs'])
         return entries
 
     def _check_options(self, header: dict) -> None:
@@ -82,20 +86,21 @@ class Journal:
         self._file.write(json.dumps(entry).encode() + b'\n')
         self._file.flush()
 
-    def note(self, key: str, source: Path, outputs: Sequence[str],
+    def note(self, key: str, inputs: str, outputs: Sequence[str],
              record: Any) -> None:
         """Note a finished item.
 
         Args:
             key: The item.
-            source: The file it was made from.
+            inputs: :func:`fingerprint` of all it was made from, taken before
+                it was read.
             outputs: Files written, relative to the output folder.
             record: Anything that JSON can hold.
         """
         self._write(
             dict(
                 key=key,
-                source=_signature(source),
+                inputs=inputs,
                 outputs={
                     name: (self.root / name).stat().st_size
                     for name in outputs
@@ -103,10 +108,10 @@ class Journal:
                 record=record))
 
     def finished(self, key: str,
-                 source: Path) -> tuple[tuple[str, ...], Any] | None:
+                 inputs: str) -> tuple[tuple[str, ...], Any] | None:
         """Outputs and record of an item, None if it must be done (again)."""
         entry = self.entries.get(key)
-        if entry is None or entry['source'] != _signature(source):
+        if entry is None or entry.get('inputs') != inputs:
             return None
         for name, size in entry['outputs'].items():
             try:
@@ -117,10 +122,76 @@ class Journal:
         return tuple(entry['outputs']), entry['record']
 
 
-def _signature(path: Path) -> list[int]:
+def remove_stale(root: Path, noted: Iterable[str],
+                 kept: Iterable[str]) -> int:
+    """Delete what earlier runs wrote and no finished item owns any more.
+
+    Data sets list folders: a tile of an item that moved from training to
+    validation, or that is bad by now, would be trained on.
+
+    Args:
+        root: Output folder.
+        noted: Files that runs have noted, relative to ``root``.
+        kept: Those of items that need not be done again.
+
+    Returns:
+        Number of files deleted.
+    """
+    removed = 0
+    for name in sorted(set(noted) - set(kept)):
+        path = root / name
+        if path.is_file():
+            path.unlink()
+            removed += 1
+        folder = path.parent
+        while folder != root and folder.is_dir() and not any(
+                folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
+    return removed
+
+
+def fingerprint(*inputs: Any) -> str:
+    """One text that changes when anything an item is made of does.
+
+    Args:
+        inputs: Paths, and dicts, lists, tuples and plain values that hold
+            them. A file counts by its path, size and time of change, a
+            folder by all files below it, anything else by its ``repr``.
+    """
+    digest = hashlib.sha256()
+    for part in _describe(inputs):
+        digest.update(f'{part}\n'.encode(errors='surrogateescape'))
+    return digest.hexdigest()[:32]
+
+
+def _describe(value: Any) -> Iterator[Any]:
+    if isinstance(value, Path):
+        yield os.path.abspath(value)
+        if not value.is_dir():
+            yield _signature(value)
+            return
+        for folder, folders, files in os.walk(value):
+            folders.sort()
+            for name in sorted(files):
+                yield name
+                yield _signature(os.path.join(folder, name))
+    elif isinstance(value, Mapping):
+        for key in value:
+            yield repr(key)
+            yield from _describe(value[key])
+    elif isinstance(value, (list, tuple)):
+        yield f'{len(value)} values'
+        for entry in value:
+            yield from _describe(entry)
+    else:
+        yield repr(value)
+
+
+def _signature(path: str | os.PathLike) -> str:
     """Size and time of change; empty for what does not exist."""
     try:
         found = os.stat(path)
     except OSError:
-        return []
-    return [found.st_size, found.st_mtime_ns]
+        return ''
+    return f'{found.st_size} {found.st_mtime_ns}'

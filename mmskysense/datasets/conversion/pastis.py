@@ -93,7 +93,11 @@ def _read_feature(feature: Any, number: int, path: Path, root: Path,
     return ConversionItem(
         patch, root / 'ANNOTATIONS' / f'TARGET_{patch}.npy', FOLDS[fold],
         dict(
-            root=root,
+            # As text: the folder's other patches are none of its files.
+            root=str(root),
+            files=[root / f'DATA_{name}' / f'{name}_{patch}.npy'
+                   for name, (sensor, _) in SERIES.items()
+                   if sensor in sensors] + [root / SPOT.format(patch)],
             fold=fold,
             location=_location(feature.get('geometry'), path, patch),
             dates={
@@ -163,7 +167,7 @@ def convert_one(item: ConversionItem, out_dir: Path,
                 sensors: tuple[str, ...]) -> ItemResult:
     """Write the rasters of one patch."""
     payload, patch = item.payload, item.key
-    root: Path = payload['root']
+    root = Path(payload['root'])
     target = _array(item.source)
     if target.ndim != 3:
         raise DataError(item.source, 'expected an array (3, H, W), found '

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from .defects import Defects
 from .errors import DataError
 from .files import remove_leftovers, write_text
-from .journal import Journal
+from .journal import Journal, fingerprint, remove_stale
 
 #: What a bad file raises; anything else is a defect of the converter.
 BAD_FILE = (OSError, ValueError, KeyError)
@@ -37,7 +37,9 @@ class ConversionItem:
         key: Unique and the same in every run; names the item in messages.
         source: The file or folder that an error about the item names.
         split: Split it belongs to; counted apart.
-        payload: Anything else that ``convert_one`` needs; must pickle.
+        payload: Anything else that ``convert_one`` needs; must pickle. The
+            item is converted again when it changes, or a file or folder that
+            it names as a ``Path`` does.
     """
 
     key: str
@@ -67,11 +69,14 @@ class ConversionReport:
         results: Key -> result, in the order of the items.
         bad: Key -> error message of the items that were left out.
         resumed: Number of items that an earlier run had finished.
+        removed: Number of files of an earlier run that were deleted, since
+            their items changed or are gone.
     """
 
     results: dict[str, ItemResult] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
     resumed: int = 0
+    removed: int = 0
 
     @property
     def outputs(self) -> int:
@@ -81,6 +86,8 @@ class ConversionReport:
     def __str__(self) -> str:
         text = (f'{len(self.results)} items, {self.outputs} files, '
                 f'{self.resumed} of the items from an earlier run')
+        if self.removed:
+            text += f'; {self.removed} files of an earlier run removed'
         if self.bad:
             text += f'; {len(self.bad)} left out, see {BAD_LIST}'
         return text
@@ -100,8 +107,10 @@ def run_conversion(
 
     A journal in ``out_dir`` notes each finished item, so a run that was
     killed goes on where it stopped: an item is done again only if it is not
-    noted, its source changed, or one of its files is missing or has another
-    size. Afterwards every file that was reported must be there.
+    noted, its payload, source or another of its files changed, or one of its
+    outputs is missing or has another size. Outputs of items that changed, or
+    are gone, are deleted first. Afterwards every file that was reported must
+    be there.
 
     Args:
         items: What to convert; keys are unique.
@@ -150,13 +159,18 @@ def run_conversion(
     report = ConversionReport(bad=dict(defects.messages))
     with Journal(root, dict(options or {})) as journal:
         todo = []
+        inputs = {item.key: fingerprint(item.source, item.split, item.payload)
+                  for item in items}
         for item in items:
-            known = journal.finished(item.key, item.source)
+            known = journal.finished(item.key, inputs[item.key])
             if known is None:
                 todo.append(item)
             else:
                 report.results[item.key] = ItemResult(*known)
         report.resumed = len(report.results)
+        report.removed = remove_stale(root, journal.noted, (
+            name for result in report.results.values()
+            for name in result.outputs))
         bar = tqdm(total=len(items), initial=report.resumed, desc=title,
                    unit='item', mininterval=0.5, dynamic_ncols=True)
         with bar:
@@ -164,25 +178,30 @@ def run_conversion(
                                              workers):
                 bar.update()
                 if isinstance(result, ItemResult):
-                    journal.note(item.key, item.source, result.outputs,
+                    journal.note(item.key, inputs[item.key], result.outputs,
                                  result.record)
                     report.results[item.key] = result
                     continue
                 if not skip_bad:
-                    raise DataError(item.source, _message(item, result),
-                                    _REMEDY) from result
+                    raise _named(item, result) from result
                 report.bad[item.key] = str(result)
     _finish(items, report, root)
     return report
 
 
-_REMEDY = ('repair or download it again, or leave such items out with '
-           '--skip-bad')
+_SKIP = 'leave such items out with --skip-bad'
 
 
-def _message(item: ConversionItem, error: BaseException) -> str:
+def _named(item: ConversionItem, error: BaseException) -> DataError:
+    """The error of an item with its name, and the way to go on."""
+    if isinstance(error, DataError):
+        return DataError(
+            error.file, f"{error.problem} (of item '{item.key}')",
+            f'{error.remedy}; or {_SKIP}' if error.remedy else _SKIP,
+            error.line)
     text = ' '.join(str(error).split()) or type(error).__name__
-    return f"cannot convert '{item.key}': {text}"
+    return DataError(item.source, f"cannot convert '{item.key}': {text}",
+                     f'repair or download it again, or {_SKIP}')
 
 
 def _check_items(items: Sequence[ConversionItem], root: Path,
@@ -198,9 +217,12 @@ def _check_items(items: Sequence[ConversionItem], root: Path,
     seen: dict[str, Path] = {}
     for item in items:
         if item.key in seen:
+            other = seen[item.key]
             raise DataError(
-                item.source, f"item '{item.key}' is there twice, also as "
-                f'{seen[item.key]}', 'remove one of them')
+                item.source, f"item '{item.key}' is there twice" +
+                (f', also as {other}' if other != item.source else ''),
+                'remove one of them' if other != item.source else
+                'remove one of the two entries of the list that names it')
         seen[item.key] = item.source
 
 

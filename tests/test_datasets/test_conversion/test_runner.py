@@ -54,8 +54,9 @@ def test_every_item_in_the_order_given(items, tmp_path, workers):
 @pytest.mark.parametrize('workers', [1, 2])
 def test_a_bad_item_stops_the_run_and_is_named(items, tmp_path, workers):
     items[1].source.write_text('bad')
-    with pytest.raises(DataError, match=r"in/a.txt: cannot convert 'a': .*"
-                       r'a.txt, line 1: expected a word, found bad; write'):
+    with pytest.raises(DataError, match=r'in/a.txt, line 1: expected a word, '
+                       r"found bad \(of item 'a'\); write another; or .*"
+                       '--skip-bad'):
         run_conversion(items, shout, tmp_path / 'out', workers)
 
 
@@ -97,6 +98,58 @@ def test_resumes_and_redoes_what_changed(items, tmp_path):
     calls.unlink()
     assert run_conversion(items, convert, out).resumed == 3
     assert not calls.exists()
+
+
+def make_with_label(item, out_dir):
+    text = item.payload['label'].read_text()
+    name = f'{item.split}/{item.key}.txt'
+    write_text(out_dir / name, text)
+    return ItemResult((name, ), dict(split=item.split))
+
+
+def test_labels_and_splits_that_changed_are_noticed(tmp_path):
+    label = tmp_path / 'label.txt'
+    label.write_text('field')
+    (tmp_path / 'a.txt').write_text('image')
+    out = tmp_path / 'out'
+
+    def run(split='train', **payload):
+        item = ConversionItem('a', tmp_path / 'a.txt', split,
+                              dict(label=label) | payload)
+        return run_conversion([item], make_with_label, out)
+
+    run()
+    assert run().resumed == 1
+    label.write_text('water')
+    assert run().resumed == 0
+    assert (out / 'train/a.txt').read_text() == 'water'
+    report = run('val')
+    assert report.removed == 1 and '1 files of an earlier' in str(report)
+    assert not (out / 'train').exists() and (out / 'val/a.txt').is_file()
+    assert report.results['a'].record == dict(split='val')
+    assert run('val', classes=[1]).resumed == 0
+    # A folder counts by the files below it.
+    folder = tmp_path / 'bands/rect'
+    folder.mkdir(parents=True)
+    run('val', bands=tmp_path / 'bands')
+    assert run('val', bands=tmp_path / 'bands').resumed == 1
+    (folder / 'B02.txt').write_text('1')
+    assert run('val', bands=tmp_path / 'bands').resumed == 0
+
+
+def test_files_of_items_that_are_gone_or_bad_are_removed(items, tmp_path):
+    out = tmp_path / 'out'
+    run_conversion(items, shout, out)
+    (out / 'mine.txt').write_text('not of a converter')
+    items[0].source.write_text('bad')
+    report = run_conversion(items[:2], shout, out, skip_bad=True)
+    assert sorted(path.name for path in out.glob('[abcm]*.txt')) == [
+        'a.txt', BAD_LIST, 'mine.txt']
+    assert report.removed == 2 and list(report.bad) == ['b']
+    # Twice removed, and back again.
+    items[0].source.write_text('good')
+    assert run_conversion(items, shout, out).removed == 0
+    assert (out / 'b.txt').read_text() == 'GOOD'
 
 
 def test_other_options_are_refused(items, tmp_path):
