@@ -160,7 +160,8 @@ def run_conversion(
     with Journal(root, dict(options or {})) as journal:
         todo = []
         inputs = {item.key: fingerprint(item.source, item.split, item.payload)
-                  for item in items}
+                  for item in tqdm(items, 'comparing with an earlier run',
+                                   leave=False, delay=2)}
         for item in items:
             known = journal.finished(item.key, inputs[item.key])
             if known is None:
