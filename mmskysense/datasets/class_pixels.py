@@ -150,7 +150,7 @@ def _loader(dataset: Any) -> Callable[[dict], dict]:
 def _count(dataset: Any, index: int,
            load: Callable[[dict], dict]) -> np.ndarray:
     sample = dict(dataset.get_data_info(index))
-    if 'seg_map_path' not in sample:
+    if not sample.get('seg_map_path'):
         raise ValueError(
             f'{type(_leaf(dataset)).__name__}: sample {index} has no '
             'seg_map_path; pixels of classes are those of segmentation '

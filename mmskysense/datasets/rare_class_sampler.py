@@ -76,7 +76,8 @@ class RareClassSampler(InfiniteSampler):
         super().__init__(dataset, shuffle=True, seed=seed)
         if not len(dataset):
             raise ValueError('RareClassSampler: the data set has no samples')
-        if 'seg_map_path' in dataset.get_data_info(0):
+        # mmdet's samples have the key too, with nothing in it.
+        if dataset.get_data_info(0).get('seg_map_path'):
             table = count_class_pixels(dataset) if counts is None else \
                 read_class_pixels(dataset, counts)
             temperature = temperature or _TEMPERATURE

@@ -19,7 +19,7 @@ from mmskysense.raster.band_contract import RasterContractError
 from mmskysense.raster.open_files import open_raster
 from mmskysense.raster.reader import RasterReader
 from mmskysense.utils.checkpoint import CheckpointError, read_checkpoint
-from mmskysense.utils.command_line import plain_refusal
+from mmskysense.utils.command_line import UsageError, plain_refusal
 
 __all__ = ['check_data_roots', 'check_datasets', 'check_init_checkpoints',
            'data_refusal', 'missing_data_explained']
@@ -79,8 +79,8 @@ def missing_data_explained() -> Iterator[None]:
 def data_refusal(program: str) -> Iterator[None]:
     """Turn bad input met while running into one line and status 1.
 
-    That is a bad raster, and a checkpoint that does not fit the part of the
-    model whose ``init_cfg`` names it.
+    That is a bad raster, a checkpoint that does not fit the part of the
+    model whose ``init_cfg`` names it, and what :class:`.UsageError` says.
 
     Data loading workers hand over their traceback as the message: what is
     printed is its last line, which names the file and the remedy.
@@ -93,7 +93,7 @@ def data_refusal(program: str) -> Iterator[None]:
     """
     try:
         yield
-    except CheckpointError:
+    except (CheckpointError, UsageError):
         with plain_refusal(program):
             raise
     except RasterContractError as error:

@@ -10,6 +10,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+
+class UsageError(ValueError):
+    """An option or an input is wrong, told only once something runs.
+
+    The tools print it as one line, where other errors while running keep
+    their traceback.
+    """
+
+
 # What bad input raises; anything else is a defect and keeps its traceback.
 BAD_INPUT = (OSError, ValueError, KeyError, ImportError, SyntaxError)
 

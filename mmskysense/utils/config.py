@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from .command_line import check_file
 from .config_sensors import register_config_sensors
+from .diagnosis import PROVIDERS, install_command
 from .strides import follow_merge
 
 
@@ -19,7 +20,8 @@ def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
     One option means more than in mmengine: ``data_root=DIR`` moves every path
     of the config that lies under its old ``data_root``, of all data sets and
     metrics. mmengine would change the variable alone, which nothing reads
-    any more once the config is evaluated. Strides of detection heads follow
+    any more once the config is evaluated. Likewise options of the top-level
+    ``data_preprocessor`` reach the model's. Strides of detection heads follow
     the encoder's merges (:func:`.strides.follow_merge`). Sensors that the
     config lists as ``new_sensors`` are registered.
 
@@ -32,12 +34,23 @@ def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
 
     Raises:
         FileNotFoundError: There is no config.
+        ModuleNotFoundError: Its base is a config of a host that is not
+            installed.
         ValueError: ``data_root`` is overridden in a config without one, or
             an entry of ``new_sensors`` is no sensor.
     """
     check_file(path, 'config', 'the configs are in configs/')
-    cfg = Config.fromfile(path)
-    options = dict(options or {})
+    try:
+        cfg = Config.fromfile(path)
+    except ModuleNotFoundError as error:
+        host = str(error).partition(' is not installed')[0]
+        if host not in PROVIDERS:
+            raise
+        raise ModuleNotFoundError(
+            f'config {path}: its base is a config of {host}, which is not '
+            f'installed; run `{install_command()} {PROVIDERS[host][0]}`'
+        ) from error
+    options = _also_of_the_model(cfg, options or {})
     new_root = options.pop('data_root', None)
     if new_root is not None:
         old_root = cfg.get('data_root')
@@ -51,6 +64,19 @@ def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
     register_config_sensors(cfg)
     follow_merge(cfg)
     return cfg
+
+
+def _also_of_the_model(cfg: Config, options: dict[str, Any]
+                       ) -> dict[str, Any]:
+    """Options of the variable ``data_preprocessor`` for the model's, too."""
+    options = dict(options)
+    model = cfg.get('model')
+    if not hasattr(model, 'get') or model.get('data_preprocessor') is None:
+        return options
+    for key in list(options):
+        if key.split('.')[0] == 'data_preprocessor':
+            options.setdefault(f'model.{key}', options[key])
+    return options
 
 
 def _moved(old: str, new: str) -> Callable[[str], str]:

@@ -17,6 +17,8 @@ LIBRARIES = {
     'mmseg': False,
     'mmdet': False,
     'mmpretrain': False,
+    'mmrotate': False,
+    'peft': False,
     'timm': False,
     'setuptools': False,
 }
@@ -27,6 +29,7 @@ PROVIDERS = {
     'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
     'mmdet': ('onedl-mmdetection', 'mmdet'),
     'mmpretrain': ('onedl-mmpretrain', 'mmpretrain'),
+    'mmrotate': ('onedl-mmrotate', 'mmrotate'),
 }
 # torchvision 0.15 goes with torch 2.0, 0.26 with 2.11.
 TORCHVISION_MINOR_OFFSET = 15
@@ -39,6 +42,8 @@ USES = {
     'mmseg': 'semantic segmentation and maps',
     'mmdet': 'object detection',
     'mmpretrain': 'scene classification',
+    'mmrotate': 'oriented detection',
+    'peft': 'LoRA',
     'timm': 'tests',
 }
 

@@ -155,6 +155,27 @@ def test_scene_classes_are_equally_likely(scenes):
     assert sharp.probabilities[1] > 0.99
 
 
+class Boxes(BaseDataset):
+    """Samples as mmdet's: the key of a label map, with nothing in it."""
+
+    METAINFO = dict(classes=CLASSES)
+
+    def load_data_list(self):
+        return [dict(img_path='a.png', seg_map_path=None,
+                     instances=[dict(bbox_label=int(n == 3))])
+                for n in range(4)]
+
+    def get_cat_ids(self, idx):
+        return [entry['bbox_label']
+                for entry in self.get_data_info(idx)['instances']]
+
+
+def test_detection_draws_by_the_classes_of_boxes():
+    sampler = RareClassSampler(Boxes(), seed=0)
+    assert sampler.probabilities.tolist() == [0.5, 0.5, 0]
+    assert sampler.samples_of_class[1].tolist() == [3]
+
+
 def test_processes_share_one_sequence_and_a_resumed_run_goes_on(
         scenes, monkeypatch):
     whole = list(itertools.islice(RareClassSampler(scenes, seed=3), 12))

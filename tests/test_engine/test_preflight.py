@@ -21,6 +21,7 @@ from mmskysense.engine.preflight import (
     data_refusal,
 )
 from mmskysense.raster.band_contract import RasterContractError
+from mmskysense.utils.command_line import UsageError
 
 SENSORS = ('hr_rgb', 's2_l2a', 's1_grd')
 
@@ -140,3 +141,12 @@ def test_an_error_of_a_worker_becomes_one_line():
     with pytest.raises(SystemExit) as end, data_refusal('train.py'):
         raise RasterContractError(text)
     assert end.value.code.startswith('train.py: error: a.tif: truncated')
+
+
+def test_a_wrong_option_of_the_optimizer_becomes_one_line():
+    with pytest.raises(SystemExit, match='train.py: error: rate=2'), \
+            data_refusal('train.py'):
+        raise UsageError('rate=2: expected at most 1')
+    with pytest.raises(ValueError, match='a defect'), \
+            data_refusal('train.py'):
+        raise ValueError('a defect')

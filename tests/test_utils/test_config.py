@@ -45,3 +45,25 @@ def test_nothing_to_override(config, tmp_path):
         read_config(str(bare), {'data_root': 'a'})
     with pytest.raises(FileNotFoundError, match='configs/'):
         read_config(str(tmp_path / 'none.py'))
+
+
+def test_options_of_the_preprocessor_reach_the_model(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text("data_preprocessor = dict(type='P', sensor='hr_rgb')\n"
+                    'model = dict(data_preprocessor=data_preprocessor)\n')
+    cfg = read_config(str(path), {'data_preprocessor.sensor': 's2_l2a'})
+    assert cfg.model.data_preprocessor.sensor == 's2_l2a'
+    cfg = read_config(str(path), {'data_preprocessor.sensor': 'a',
+                                  'model.data_preprocessor.sensor': 'b'})
+    assert cfg.model.data_preprocessor.sensor == 'b'
+
+
+def test_a_host_that_is_not_installed_is_named_with_its_distribution(
+        tmp_path, monkeypatch):
+    path = tmp_path / 'config.py'
+    path.write_text("_base_ = ['mmrotate::oriented_rcnn/any.py']")
+    monkeypatch.setattr('mmengine.config.config.is_installed',
+                        lambda package: False)
+    with pytest.raises(ModuleNotFoundError, match='config.py: its base is a '
+                       'config of mmrotate, .* onedl-mmrotate`'):
+        read_config(str(path))

@@ -23,7 +23,7 @@ from mmskysense import SkySenseV2
 from mmskysense.models.foreign_weights import LAYOUTS, convert_weights
 from mmskysense.registry import MODELS
 from mmskysense.utils.checkpoint import read_checkpoint
-from mmskysense.utils.command_line import plain_refusal
+from mmskysense.utils.command_line import check_file, plain_refusal
 from mmskysense.utils.config import read_config
 from mmskysense.utils.encoder_checkpoint import (
     load_checkpoint_strictly,
@@ -106,6 +106,8 @@ def main() -> None:
             raise ValueError(f'--at-least {args.at_least}: expected a share '
                              'from 0 to 1')
         options = _backbone(args)
+        check_file(args.checkpoint, 'checkpoint', 'give the weights of timm, '
+                   'mmpretrain or SkySense V1 (.pth, .pt, .bin)')
         content = read_checkpoint(args.checkpoint)
         torch.manual_seed(args.seed)
         encoder: SkySenseV2 = MODELS.build(

@@ -8,6 +8,7 @@ from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
 from mmskysense.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmskysense.utils.command_line import UsageError
 
 _RATE = 0.9
 # Learned, but no weights: pulling them to zero has no meaning.
@@ -103,12 +104,12 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         rate = options.pop('layer_decay_rate', _RATE)
         no_decay = options.pop('no_decay', _NO_DECAY)
         if options:
-            raise ValueError(
+            raise UsageError(
                 f'paramwise_cfg has {sorted(options)}, which '
                 f'{type(self).__name__} does not know; expected '
                 'layer_decay_rate and no_decay')
         if not 0 < rate <= 1:
-            raise ValueError(f'layer_decay_rate={rate}: expected above 0 and '
+            raise UsageError(f'layer_decay_rate={rate}: expected above 0 and '
                              'at most 1')
         return rate, no_decay
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from mmskysense.registry import MODELS, TRANSFORMS
 from mmskysense.sensors import SENSORS, Sensor, get_sensor, get_sensors
 from mmskysense.structures import ViewBatch
+from mmskysense.utils.command_line import UsageError
 
 from .host_samples import describe_padding
 
@@ -152,10 +153,10 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
             float32 of the same shape, 0 where not valid.
 
         Raises:
-            ValueError: The number of channels is not the sensor's.
+            UsageError: The number of channels is not the sensor's.
         """
         if images.shape[-3] != sensor.num_bands:
-            raise ValueError(
+            raise UsageError(
                 f"sensor '{sensor.name}' expects {sensor.num_bands} channels "
                 f"({', '.join(sensor.band_names)}), found "
                 f'{images.shape[-3]} in an input of shape '

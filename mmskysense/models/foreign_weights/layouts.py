@@ -28,6 +28,9 @@ LAYOUTS: dict[str, tuple[str, str]] = {
 # mmpretrain's Swin V2 and SkySense V1's share all keys; only the latter is
 # this wide (spec section 5).
 _V1_WIDTH = 352
+# Keys of windowed networks whose blocks would pass for a ViT's.
+_WINDOWED = re.compile(r'(.*\.)?(relative_position_bias_table|logit_scale|'
+                       r'attn\.meta_mlp\..*|downsample\..*)')
 _CONTAINERS = ('state_dict', 'model', 'module')
 
 
@@ -64,6 +67,8 @@ def find_layout(content: Mapping[str, Any], layout: str | None = None,
                            and (not m[1] or m[1].endswith('.'))})
         if prefix is not None:
             prefixes = [p for p in prefixes if p == prefix]
+        if name in ('timm-vit', 'mmpretrain-vit') and prefixes:
+            _check_not_windowed(state, name)
         if len(prefixes) > 1:
             raise CheckpointError(
                 f'the checkpoint holds {len(prefixes)} networks of layout '
@@ -73,10 +78,23 @@ def find_layout(content: Mapping[str, Any], layout: str | None = None,
                      if k.startswith(prefixes[0])}
             outer = tuple(k for k in state if not k.startswith(prefixes[0]))
             return _exact(name, inner, layout), inner, outer
+    looks = [name for name in LAYOUTS if name not in candidates and any(
+        re.fullmatch(rf'(.*\.)?({LAYOUTS[name][1]})', key) for key in state)]
     raise CheckpointError(
         f"the checkpoint has the layout of none of {', '.join(candidates)}"
-        f"{'' if prefix is None else f' behind {prefix!r}'}; its keys begin "
-        f'with {list(state)[:3]}')
+        f"{'' if prefix is None else f' behind {prefix!r}'}; " + (
+            f'it looks like {looks[0]}' if looks else
+            f'its keys begin with {list(state)[:3]}'))
+
+
+def _check_not_windowed(state: Mapping[str, Tensor], name: str) -> None:
+    """Refuse Swin V1 and its relatives, whose blocks have a ViT's keys."""
+    sign = next((key for key in state if _WINDOWED.fullmatch(key)), None)
+    if sign is not None:
+        raise CheckpointError(
+            f"its blocks have the keys of {name}, but '{sign}' says that it "
+            'is a network with windows (Swin V1, SwinV2-CR), which is not '
+            'supported; give a Swin V2 or a plain ViT')
 
 
 def _exact(name: str, state: Mapping[str, Tensor],

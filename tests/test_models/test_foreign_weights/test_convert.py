@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from torch import nn
 
@@ -263,6 +264,18 @@ def test_layouts_are_told_apart_and_ambiguity_is_refused():
         find_layout({'a.weight': torch.zeros(1)})
     with pytest.raises(ValueError, match="layout='resnet'"):
         find_layout(state, 'resnet')
+    with pytest.raises(ValueError, match='it looks like mmpretrain-swinv2'):
+        find_layout(state, 'timm-vit')
+
+
+@pytest.mark.parametrize('name', ['swin_tiny_patch4_window7_224',
+                                  'swinv2_cr_tiny_224'])
+@pytest.mark.parametrize('prefix', [None, 'layers.2.', 'stages.2.'])
+def test_other_windowed_networks_are_no_vits(name, prefix):
+    theirs = timm.create_model(name, depths=(1, 1, 1, 1), embed_dim=24,
+                               num_heads=(1, 2, 4, 8))
+    with pytest.raises(ValueError, match='network with windows|layout of no'):
+        find_layout(theirs.state_dict(), prefix=prefix)
 
 
 def test_refusals():
