@@ -91,7 +91,8 @@ def convert_one(item: ConversionItem, out_dir: Path, plan: TilePlan,
     return write_tiles(
         Scene(image, classes.astype('uint8'), descriptions=bands, nodata=0),
         out_dir, item.split, item.key, plan,
-        names=(str(item.source), str(item.payload)))
+        names=(str(item.source), str(item.payload)),
+        count_once=item.split != 'train')
 
 
 def convert_fbp(root: str, out: str, size: int = 512, overlap: int = 128,

@@ -33,7 +33,7 @@ from .runner import (
     run_conversion,
 )
 from .scene_tiles import IGNORE, band_statistics
-from .tiling import TilePlan, check_same_size, cut, tile_name
+from .tiling import TilePlan, check_same_size, cut, cut_unseen, tile_name
 from .verification import verify_counts
 
 #: Published number of cities.
@@ -186,11 +186,7 @@ def convert_one(item: ConversionItem, out_dir: Path,
             _write_image(stack, out_dir / outputs[-1], window)
         part = cut(label, window)
         if item.split != 'train':
-            # The last tiles of a row or column reach back into others: a
-            # metric shall count every pixel of a city once.
-            part = np.where(cut(shown, window), IGNORE, part).astype(np.uint8)
-            shown[window.row:window.row + window.height,
-                  window.column:window.column + window.width] = True
+            part = cut_unseen(label, window, shown, IGNORE)
         outputs.append(f'change/{item.split}/{name}.png')
         write_png(out_dir / outputs[-1], part)
     values = np.concatenate([stack.image.reshape(entry.num_bands, -1)

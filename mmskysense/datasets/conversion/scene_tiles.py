@@ -17,7 +17,7 @@ from mmskysense.sensors import get_sensor
 
 from .files import write_geotiff, write_json, write_png
 from .runner import ConversionReport, ItemResult
-from .tiling import TilePlan, check_same_size, cut, tile_name
+from .tiling import TilePlan, check_same_size, cut, cut_unseen, tile_name
 
 #: Label value of pixels that do not count.
 IGNORE = 255
@@ -51,7 +51,8 @@ def write_tiles(scene: Scene,
                 stem: str,
                 plan: TilePlan | None = None,
                 label_suffix: str = '.png',
-                names: Sequence[str] = ('image', 'label')) -> ItemResult:
+                names: Sequence[str] = ('image', 'label'),
+                count_once: bool = False) -> ItemResult:
     """Cut a scene and write ``img_dir/SPLIT`` and ``ann_dir/SPLIT``.
 
     Three bands of 8 bits become PNG, anything else a GeoTIFF that keeps its
@@ -65,6 +66,8 @@ def write_tiles(scene: Scene,
         plan: Tiles; None writes the scene as one file named ``stem``.
         label_suffix: Ending of label files.
         names: Image and label file, for the message if their sizes differ.
+        count_once: Ignore pixels that an earlier tile has shown, for splits
+            that a metric counts.
 
     Returns:
         The files, and a record of pixels by class and of band sums.
@@ -78,6 +81,7 @@ def write_tiles(scene: Scene,
                         names[1])
     plain = scene.image.dtype == np.uint8 and len(scene.image) == 3
     outputs = []
+    seen = np.zeros((height, width), bool)
     windows = (plan or TilePlan(max(height, width))).windows(height, width)
     for window in windows:
         name = stem if plan is None else tile_name(stem, window)
@@ -96,7 +100,9 @@ def write_tiles(scene: Scene,
         outputs.append(target)
         if scene.label is not None:
             target = os.path.join('ann_dir', split, name + label_suffix)
-            write_png(out_dir / target, cut(scene.label, window))
+            write_png(out_dir / target, cut_unseen(
+                scene.label, window, seen, IGNORE) if count_once else
+                cut(scene.label, window))
             outputs.append(target)
     return ItemResult(tuple(outputs), _record(scene))
 

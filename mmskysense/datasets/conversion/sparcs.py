@@ -146,7 +146,8 @@ def convert_one(item: ConversionItem, out_dir: Path,
     return write_tiles(
         Scene(image, label.astype(np.uint8), dataset.crs, dataset.transform,
               tuple(BANDS), 0), out_dir, item.split, item.key, plan,
-        names=(str(item.source), str(mask_path)))
+        names=(str(item.source), str(mask_path)),
+        count_once=item.split != 'train')
 
 
 def convert_sparcs(root: str, out: str, size: int = 512, overlap: int = 24,

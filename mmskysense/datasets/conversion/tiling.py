@@ -71,3 +71,30 @@ def check_same_size(shape: Sequence[int], other: Sequence[int], file: str,
         raise ValueError(
             f'{other_file}: expected the size of {file} {tuple(shape)}, '
             f'found {tuple(other)}; the pair is damaged or mixed up')
+
+
+def cut_unseen(label: np.ndarray, window: GridWindow, seen: np.ndarray,
+               ignored: int) -> np.ndarray:
+    """The label in a window, ignored where an earlier window has shown it.
+
+    Tiles overlap, and the last ones of a row or column reach back into
+    others: a metric shall count every pixel of a scene once.
+
+    Args:
+        label: (H, W) class ids.
+        window: To cut.
+        seen: bool (H, W), what was shown; changed in place.
+        ignored: Value of ignored pixels.
+
+    Example:
+        >>> seen = np.zeros((1, 4), bool)
+        >>> label = np.array([[1, 2, 3, 4]])
+        >>> for column in (0, 1):
+        ...     print(cut_unseen(label, GridWindow(0, column, 1, 3), seen, 9))
+        [[1 2 3]]
+        [[9 9 4]]
+    """
+    part = np.where(cut(seen, window), ignored, cut(label, window))
+    seen[window.row:window.row + window.height,
+         window.column:window.column + window.width] = True
+    return part.astype(label.dtype)

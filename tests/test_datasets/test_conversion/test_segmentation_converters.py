@@ -463,6 +463,28 @@ class TestPASTIS:
             self.convert(root, tmp_path / 'out')
 
 
+@pytest.mark.parametrize('convert, write', [
+    (convert_fbp, miniatures.write_fbp),
+    (convert_sparcs, miniatures.write_sparcs),
+], ids=['fbp', 'sparcs'])
+def test_a_metric_counts_every_test_pixel_once(convert, write, tmp_path):
+    _, summary = convert(str(write(tmp_path / 'in')), str(tmp_path / 'out'),
+                         **TILES)
+
+    def labelled(split):
+        return sum(int((read_image(path) != 255).sum()) for path in
+                   (tmp_path / 'out/ann_dir' / split).iterdir())
+
+    for split in ('train', 'test'):
+        whole = sum(number for name, number in
+                    summary['splits'][split]['pixels'].items()
+                    if name != 'ignored')
+        if split == 'test':
+            assert labelled(split) == whole > 0
+        else:  # trained on as often as tiles show it
+            assert labelled(split) > whole > 0
+
+
 TOOLS = Path(__file__).parents[3] / 'tools/dataset_converters'
 COMMANDS = {
     'isaid': (miniatures.write_isaid, ['--size', '64', '--overlap', '16']),
