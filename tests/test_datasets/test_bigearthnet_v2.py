@@ -92,6 +92,7 @@ def test_one_sensor_needs_one_archive(tmp_path):
 
 @pytest.mark.parametrize('change,words', [
     (dict(split='dev'), "row 2: .*found 'dev'"),
+    (dict(patch_id=None), 'row 2: expected a name as patch_id, found None'),
     (dict(labels=['Lava']), "row 2: .*19 classes, found 'Lava'"),
     (dict(patch_id=f'{TILE}_26_0'), 'there twice'),
     (dict(s1_name=f'{SCENE}_33UUP_9_9'), '33UUP_9_9')])

@@ -98,7 +98,16 @@ def test_coco(converted):
     assert len(test['images']) == 2 and len(test['annotations']) == 3
     summary = json.loads((converted / 'horizontal/conversion.json')
                          .read_text())
-    assert summary['dropped'] == 6 and summary['objects']['ship'] == 3
+    assert summary['objects']['ship'] == 3 and summary['without_objects'] == 1
+    assert summary['changed_objects'] == {
+        'beyond the image: clipped': 3, 'outside the image: left out': 3,
+        'without area: left out': 3}
+    lines = (converted / 'horizontal/changed_objects.txt').read_text()
+    assert len(lines.splitlines()) == 9
+    assert '00001.xml, line 1: object ' in lines
+    crossed = json.loads((converted / 'oriented/conversion.json')
+                         .read_text())['changed_objects']
+    assert crossed['sides cross: corners put in order'] == 3
 
 
 def test_dota_text(converted):
@@ -116,14 +125,19 @@ LABEL = 'Annotations/Horizontal Bounding Boxes/00001.xml'
     (lambda r: (r / LABEL).write_text('<annotation>\n<obj'),
      r'00001.xml.*expected XML'),
     (lambda r: (r / LABEL).unlink(), '00001.xml: expected this file'),
+    (lambda r: (r / LABEL).write_text('<kml><object/></kml>'),
+     '00001.xml, line 1: expected annotation, found kml with object'),
     (lambda r: (r / LABEL).write_text(
-        '<a>' + xml_of('zebra', 0, (1, 1, 2, 2), 'horizontal') + '</a>'),
+        '<annotation>' + xml_of('zebra', 0, (1, 1, 2, 2), 'horizontal') +
+        '</annotation>'),
      "found 'zebra' in object 1"),
     (lambda r: (r / LABEL).write_text(
-        '<a>' + xml_of('ship', 0, (1, 'x', 2, 2), 'horizontal') + '</a>'),
+        '<annotation>' + xml_of('ship', 0, (1, 'x', 2, 2), 'horizontal') +
+        '</annotation>'),
      'expected bndbox with xmin'),
     (lambda r: (r / LABEL).write_text(
-        '<a>' + xml_of('ship', 0, (1, 'nan', 2, 2), 'horizontal') + '</a>'),
+        '<annotation>' + xml_of('ship', 0, (1, 'nan', 2, 2), 'horizontal') +
+        '</annotation>'),
      'expected numbers in object 1'),
     (lambda r: (r / 'JPEGImages-test/00003.jpg').write_bytes(b'no image'),
      '00003.jpg'),

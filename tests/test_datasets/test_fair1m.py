@@ -139,6 +139,9 @@ def test_an_object_longer_than_two_tiles_is_owned_where_its_centre_is():
     ('<annotation>\n<obj', '1.xml.*expected XML'),
     (xml_of([('Zeppelin', OBJECTS[0][1])]),
      "1.xml, line 1: .*found 'Zeppelin' in object 1"),
+    ('<annotation>\n<objekts/></annotation>',
+     '1.xml, line 1: expected annotation with objects, found annotation with '
+     'objekts'),
     (xml_of(OBJECTS[:1], unit='geography'), "pixel', found 'geography'"),
     (xml_of([('Van', ((1, 1), (5, 1), (5, 5)))]), 'four corners'),
     (xml_of([('Van', ((1, 1), (5, 1), (9, 1), (7, 1)))]), 'a box with area'),
@@ -184,6 +187,12 @@ def test_a_label_without_its_image_and_an_object_outside(tmp_path):
         xml_of([*OBJECTS, outside]))
     _, summary = convert_fair1m(str(root), str(tmp_path / 'out'), SIZE, 32)
     assert summary['splits']['train']['outside'] == 1
+    assert summary['changed_objects'] == {
+        'outside the image: left out': 1,
+        'sides cross: corners put in order': 3}
+    lines = (tmp_path / 'out/changed_objects.txt').read_text().splitlines()
+    assert lines[1].endswith('1.xml, line 1: object 5: outside the image: '
+                             'left out')
     assert 'Van' not in summary['splits']['train']['objects']
     (root / 'validation/images/3.tif').unlink()
     with pytest.raises(DataError, match='3.xml: expected its image'):

@@ -12,6 +12,7 @@ ROOT holds ``Annotations``, ``ImageSets/Main`` and ``JPEGImages-*``::
 from collections.abc import Sequence
 
 from mmskysense.datasets.conversion import conversion_parser
+from mmskysense.datasets.conversion.changed_objects import describe_changes
 from mmskysense.datasets.conversion.dior import FOLDERS, convert_dior
 from mmskysense.utils import plain_refusal
 
@@ -25,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with plain_refusal('dior.py'):
         report, summary = convert_dior(**vars(args))
     print(f'{args.out}: {report}; {sum(summary["objects"].values())} objects,'
-          f' {summary["dropped"]} without area left out')
+          f' {summary["without_objects"]} images without one' +
+          describe_changes(summary['changed_objects'], args.out))
 
 
 if __name__ == '__main__':

@@ -12,6 +12,7 @@ ROOT holds ``train``, ``validation`` and ``test``, each with folders
 from collections.abc import Sequence
 
 from mmskysense.datasets.conversion import conversion_parser
+from mmskysense.datasets.conversion.changed_objects import describe_changes
 from mmskysense.datasets.conversion.fair1m import convert_fair1m
 from mmskysense.utils import plain_refusal
 
@@ -26,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{name} {split['images']} images in {split['tiles']} tiles with "
         f"{sum(split['objects'].values())} objects"
         for name, split in summary['splits'].items())
-    print(f'{args.out}: {report}; {splits}')
+    print(f'{args.out}: {report}; {splits}' +
+          describe_changes(summary['changed_objects'], args.out))
 
 
 if __name__ == '__main__':

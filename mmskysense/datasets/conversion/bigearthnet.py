@@ -182,6 +182,14 @@ def _metadata(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict) or key not in content:
             raise DataError(path, f"expected '{key}', found none",
                             'download the file again')
+        good = isinstance(content[key], str) if key != 'labels' else (
+            isinstance(content[key], list)
+            and all(isinstance(label, str) for label in content[key]))
+        if not good:
+            raise DataError(
+                path, f"expected '{key}' to be "
+                f"{'a list of names' if key == 'labels' else 'a text'}, found "
+                f'{str(content[key])[:60]}', 'download the file again')
     return content
 
 

@@ -103,8 +103,15 @@ def _read_row(row: dict[str, Any], number: int, path: Path,
         raise DataError(path, f'row {number}: expected a split among '
                         f"{', '.join(_SPLIT_NAMES)}, found "
                         f"'{row['split']}'", 'download it again')
-    unknown = [label for label in row['labels'] or ()
-               if label not in _CLASSES]
+    for name in ('patch_id', 's1_name'):
+        if not isinstance(row[name], str):
+            raise DataError(path, f'row {number}: expected a name as {name}, '
+                            f'found {row[name]!r}', 'download it again')
+    labels = row['labels'] or ()
+    if not isinstance(labels, (list, tuple)):
+        raise DataError(path, f'row {number}: expected a list of labels, '
+                        f'found {labels!r}', 'download it again')
+    unknown = [label for label in labels if label not in _CLASSES]
     if unknown:
         raise DataError(path, f'row {number}: expected labels among the 19 '
                         f"classes, found '{unknown[0]}'", 'download it again')
@@ -119,7 +126,7 @@ def _read_row(row: dict[str, Any], number: int, path: Path,
     return ConversionItem(
         row['patch_id'], next(iter(folders.values())), split,
         dict(folders=folders,
-             labels=sorted(_CLASSES[label] for label in row['labels'] or ())))
+             labels=sorted(_CLASSES[label] for label in labels)))
 
 
 def convert_one(item: ConversionItem, out_dir: Path) -> ItemResult:

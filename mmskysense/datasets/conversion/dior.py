@@ -10,6 +10,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+from .changed_objects import ChangedObject, write_changed_objects
 from .defects import Defects
 from .errors import DataError
 from .files import (
@@ -20,7 +21,7 @@ from .files import (
     write_json,
     write_text,
 )
-from .polygons import polygon_area, untangle
+from .polygons import is_crossed, polygon_area, untangle
 from .runner import (
     ConversionItem,
     ConversionReport,
@@ -40,6 +41,7 @@ CLASSES = ('airplane', 'airport', 'baseballfield', 'basketballcourt',
 PUBLISHED = dict(train=5862, val=5863, test=11738)
 FOLDERS = dict(horizontal='Horizontal Bounding Boxes',
                oriented='Oriented Bounding Boxes')
+LEFT_OUT = 'left out'
 _SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 _CORNERS = tuple(f'{axis}_{corner}' for corner in (
     'left_top', 'right_top', 'right_bottom', 'left_bottom') for axis in 'xy')
@@ -88,7 +90,8 @@ def read_objects(path: Path, boxes: str = 'horizontal') -> list[dict]:
             corners, x before y).
 
     Returns:
-        dict(label=id, difficult=0 or 1, box=pixels) of each object.
+        dict(label=id, difficult=0 or 1, box=pixels, number=, line=) of each
+        object.
 
     Raises:
         DataError: No XML, an unknown class, or a box that is not complete.
@@ -113,16 +116,44 @@ def read_objects(path: Path, boxes: str = 'horizontal') -> list[dict]:
             raise DataError(path, f'expected numbers in object {number}, '
                             f'found {box}', 'correct the file', line)
         objects.append(dict(
-            label=CLASSES.index(name.lower()), box=box,
+            label=CLASSES.index(name.lower()), box=box, number=number,
+            line=line,
             difficult=int((entry.findtext('difficult') or '0').strip() == '1')
         ))
     return objects
 
 
-def clip_box(box: list[float], height: int, width: int) -> list[float]:
-    """The part of (left, top, right, bottom) inside the image."""
-    return [min(max(value, 0.0), float(limit)) for value, limit in zip(
+def placed_horizontal(box: list[float], height: int, width: int
+                      ) -> tuple[list[float], str]:
+    """The part of (left, top, right, bottom) inside the image.
+
+    Returns:
+        The box, and what was changed; empty if nothing was.
+    """
+    inside = [min(max(value, 0.0), float(limit)) for value, limit in zip(
         box, (width, height, width, height), strict=True)]
+    if box[2] <= box[0] or box[3] <= box[1]:
+        return inside, f'without area: {LEFT_OUT}'
+    if inside[2] <= inside[0] or inside[3] <= inside[1]:
+        return inside, f'outside the image: {LEFT_OUT}'
+    return inside, '' if inside == box else 'beyond the image: clipped'
+
+
+def placed_oriented(box: list[float], height: int, width: int
+                    ) -> tuple[list[float], str]:
+    """Four corners in order; mmrotate trains on the whole box.
+
+    Returns:
+        The box, and what was changed; empty if nothing was.
+    """
+    ordered = untangle(box)
+    if polygon_area(ordered) <= 0:
+        return ordered, f'without area: {LEFT_OUT}'
+    if not (0 <= sum(box[::2]) / 4 <= width
+            and 0 <= sum(box[1::2]) / 4 <= height):
+        return ordered, f'centre outside the image: {LEFT_OUT}'
+    return ordered, 'sides cross: corners put in order' \
+        if is_crossed(box) else ''
 
 
 def convert_one(item: ConversionItem, out_dir: Path,
@@ -133,19 +164,15 @@ def convert_one(item: ConversionItem, out_dir: Path,
         raise DataError(item.payload, 'expected 3 bands, found '
                         f'{shape[0]}', 'download it again')
     height, width = shape[1:]
-    kept, dropped = [], 0
+    kept, changed = [], []
+    place = placed_horizontal if boxes == 'horizontal' else placed_oriented
     for found in read_objects(item.source, boxes):
-        if boxes == 'horizontal':
-            box = found['box'] = clip_box(found['box'], height, width)
-            valid = box[2] > box[0] and box[3] > box[1]
-        else:
-            box = found['box'] = untangle(found['box'])
-            # mmrotate trains on the whole box, but its centre must be seen.
-            valid = polygon_area(box) > 0 and \
-                0 <= sum(box[::2]) / 4 <= width and \
-                0 <= sum(box[1::2]) / 4 <= height
-        kept += [found] if valid else []
-        dropped += not valid
+        line, number = found.pop('line'), found.pop('number')
+        found['box'], reason = place(found['box'], height, width)
+        if reason:
+            changed.append(ChangedObject(str(item.source), line, number,
+                                         reason).as_record())
+        kept += [] if reason.endswith(LEFT_OUT) else [found]
     part = 'test' if item.split == 'test' else 'trainval'
     outputs = [os.path.join('images', part, item.payload.name)]
     with atomic_path(out_dir / outputs[0]) as partial:
@@ -161,7 +188,7 @@ def convert_one(item: ConversionItem, out_dir: Path,
             f' {CLASSES[found["label"]]} {found["difficult"]}\n'
             for found in kept))
     return ItemResult(tuple(outputs), dict(
-        height=height, width=width, objects=kept, dropped=dropped))
+        height=height, width=width, objects=kept, changed=changed))
 
 
 def coco(results: dict[str, ItemResult], part: str) -> dict:
@@ -223,6 +250,9 @@ def convert_dior(root: str, out: str, boxes: str = 'horizontal',
                      for found in record['objects'])
     summary = dict(dataset='DIOR', boxes=boxes, images=len(records),
                    objects=dict(counts), bad=len(report.bad),
-                   dropped=sum(record['dropped'] for record in records))
+                   changed_objects=write_changed_objects(
+                       report.results.values(), out),
+                   without_objects=sum(not record['objects']
+                                       for record in records))
     write_json(Path(out) / 'conversion.json', summary)
     return report, summary

@@ -9,13 +9,14 @@ import os
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from mmskysense.raster.grid import GridWindow
 
+from .changed_objects import ChangedObject, write_changed_objects
 from .defects import Defects
 from .errors import DataError
 from .files import (
@@ -25,7 +26,7 @@ from .files import (
     write_png,
     write_text,
 )
-from .polygons import polygon_area, share_inside, untangle
+from .polygons import is_crossed, polygon_area, share_inside, untangle
 from .runner import (
     ConversionItem,
     ConversionReport,
@@ -66,10 +67,16 @@ class OrientedObject:
     Args:
         label: Index in :data:`CLASSES`.
         corners: x1 y1 ... x4 y4 in pixels of the image.
+        number: 1-based number in the label file.
+        line: 1-based line there.
+        crossed: Whether sides crossed before the corners were put in order.
     """
 
     label: int
     corners: tuple[float, ...]
+    number: int = 0
+    line: int = 0
+    crossed: bool = False
 
 
 def _files(split_folder: Path, names: Sequence[str],
@@ -140,7 +147,7 @@ def read_objects(path: Path) -> list[OrientedObject]:
             points in pixels, or a box without area.
     """
     return [_object(path, number, line, entry)
-            for number, line, entry in read_xml_objects(path)]
+            for number, line, entry in read_xml_objects(path, 'objects')]
 
 
 def _object(path: Path, number: int, line: int,
@@ -167,11 +174,13 @@ def _object(path: Path, number: int, line: int,
         raise DataError(path, 'expected four corners "x,y" (and the first '
                         f'again) in object {number}, found {texts}',
                         'correct the file', line)
-    corners = untangle([value for point in points for value in point])
+    read = [value for point in points for value in point]
+    corners = untangle(read)
     if polygon_area(corners) <= 0:
         raise DataError(path, f'expected a box with area in object {number}, '
                         f'found {texts}', 'correct the file', line)
-    return OrientedObject(PUBLISHED_NAMES.index(name), tuple(corners))
+    return OrientedObject(PUBLISHED_NAMES.index(name), tuple(corners), number,
+                          line, is_crossed(read))
 
 
 def objects_of_tiles(objects: Sequence[OrientedObject],
@@ -216,7 +225,7 @@ def objects_of_tiles(objects: Sequence[OrientedObject],
             moved = tuple(value - (top if place % 2 else left)
                           for place, value in enumerate(entry.corners))
             tiles[index].append(
-                (OrientedObject(entry.label, moved), not own))
+                (replace(entry, corners=moved), not own))
     return tiles
 
 
@@ -247,12 +256,19 @@ def convert_one(item: ConversionItem, out_dir: Path,
             f' {CLASSES[entry.label]} {int(marked)}\n'
             for entry, marked in found))
     whole = GridWindow(0, 0, height, width)
-    seen = objects_of_tiles(objects, [whole])[0]
-    counts = Counter(CLASSES[entry.label]
-                     for entry, marked in seen if not marked)
+    seen = [entry for entry, marked in objects_of_tiles(objects, [whole])[0]
+            if not marked]
+    counts = Counter(CLASSES[entry.label] for entry in seen)
+    shown = {entry.number for entry in seen}
+    changed = [
+        ChangedObject(
+            str(item.payload), entry.line, entry.number,
+            'sides cross: corners put in order' if entry.number in shown else
+            'outside the image: left out').as_record()
+        for entry in objects if entry.crossed or entry.number not in shown]
     return ItemResult(tuple(outputs), dict(
-        objects=counts, tiles=len(windows),
-        outside=len(objects) - sum(counts.values())))
+        objects=counts, tiles=len(windows), changed=changed,
+        outside=len(objects) - len(seen)))
 
 
 def convert_fair1m(root: str, out: str, size: int = 1024, overlap: int = 200,
@@ -282,7 +298,9 @@ def convert_fair1m(root: str, out: str, size: int = 1024, overlap: int = 200,
         out, workers, skip_bad, dict(size=size, overlap=overlap), 'FAIR1M',
         defects)
     splits = {item.key: item.split for item in items}
-    summary: dict = dict(dataset='FAIR1M', bad=len(report.bad), splits={})
+    summary: dict = dict(
+        dataset='FAIR1M', bad=len(report.bad), splits={},
+        changed_objects=write_changed_objects(report.results.values(), out))
     for key, result in report.results.items():
         entry = summary['splits'].setdefault(
             splits[key], dict(images=0, tiles=0, objects={}, outside=0))

@@ -87,7 +87,7 @@ def _read_feature(feature: Any, number: int, path: Path, root: Path,
         raise DataError(path, f'feature {number} has no {missing[0]}',
                         'download it again')
     patch, fold = str(properties['ID_PATCH']), properties['Fold']
-    if fold not in FOLDS:
+    if not isinstance(fold, int) or fold not in FOLDS:
         raise DataError(path, f'patch {patch} is in fold {fold}, expected 1 '
                         'to 5', 'download it again')
     return ConversionItem(

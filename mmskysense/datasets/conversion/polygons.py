@@ -34,6 +34,31 @@ def untangle(corners: Sequence[float]) -> list[float]:
             for value in point]
 
 
+def is_crossed(corners: Sequence[float]) -> bool:
+    """Whether two opposite sides of a four-sided polygon cross.
+
+    Args:
+        corners: x1 y1 ... x4 y4.
+
+    Example:
+        >>> is_crossed((0, 0, 2, 0, 0, 2, 2, 2))  # a bow tie
+        True
+        >>> is_crossed((0, 0, 2, 0, 2, 2, 0, 2))
+        False
+    """
+    points = list(zip(corners[::2], corners[1::2], strict=True))
+
+    def side(a: int, b: int, c: int) -> float:
+        (ax, ay), (bx, by), (cx, cy) = points[a], points[b], points[c]
+        return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+
+    def cross(a: int, b: int, c: int, d: int) -> bool:
+        return side(a, b, c) * side(a, b, d) < 0 and \
+            side(c, d, a) * side(c, d, b) < 0
+
+    return cross(0, 1, 2, 3) or cross(1, 2, 3, 0)
+
+
 def share_inside(corners: Sequence[float], left: float, top: float,
                  right: float, bottom: float) -> float:
     """Share of a convex polygon's area that lies in a rectangle.

@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from mmengine.logging import print_log
 
 from .defects import Defects
 from .errors import DataError
 from .runner import ConversionItem
 
 _ROWS = 512
+# Others are classes: a part of a data set may do without.
+_SPLITS = ('train', 'val', 'test', 'test_gt')
 _File = str | os.PathLike
 
 
@@ -28,7 +32,8 @@ def verify_counts(items: Iterable[ConversionItem],
         items: What was found.
         published: Split -> published number of items.
         where: Folder of the download, for the message.
-        partial: Accept other numbers (a part of the download).
+        partial: Accept other numbers (a part of the download); a split of
+            which there is nothing is told.
         defects: Entries that were left out: as many items may be missing.
 
     Returns:
@@ -44,6 +49,14 @@ def verify_counts(items: Iterable[ConversionItem],
         for split, number in published.items()
         if found.get(split, 0) != number
     ]
+    empty = [split for split in published
+             if split in _SPLITS and split not in found]
+    if empty and partial and found:
+        print_log(
+            f'{os.fspath(where)}: nothing of {", ".join(empty)}; in the config '
+            'set the dataloader, cfg and evaluator of what is not there to '
+            'None (val_dataloader=None val_cfg=None val_evaluator=None)',
+            'current', logging.WARNING)
     missing = [number - found.get(split, 0)
                for split, number in published.items()]
     left_out = defects.count if defects else 0

@@ -55,7 +55,14 @@ def test_counts():
     assert verify_counts(items, dict(train=3), 'root') == dict(train=3)
     with pytest.raises(DataError, match='found 3 of 4 in train, 0 of 2 in v'):
         verify_counts(items, dict(train=4, val=2), 'root')
-    verify_counts(items, dict(train=4, val=2), 'root', partial=True)
+    with pytest.MonkeyPatch.context() as patched:
+        told = []
+        patched.setattr('mmskysense.datasets.conversion.verification.'
+                        'print_log', lambda text, *_: told.append(text))
+        verify_counts(items, dict(train=4, val=2), 'root', partial=True)
+        verify_counts(items, dict(train=4, Beach=2), 'root', partial=True)
+    assert len(told) == 1
+    assert told[0].startswith('root: nothing of val; in the config set')
 
 
 def test_pairs():
