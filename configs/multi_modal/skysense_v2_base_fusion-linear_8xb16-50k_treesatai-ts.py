@@ -23,6 +23,3 @@ model = dict(
     head=dict(
         num_classes=15,
         loss=dict(loss_weight=1 / 15)))
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=50000)
-val_cfg = None
-default_hooks = dict(checkpoint=dict(save_best=None))

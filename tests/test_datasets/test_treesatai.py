@@ -3,6 +3,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ CONFIG = ('configs/multi_modal/'
           'skysense_v2_base_fusion-linear_8xb16-50k_treesatai-ts.py')
 NAMES = dict(train=('Abies_alba_1_1005_WEFL_NLF', 'Acer_sp_2_7_BI_NLF',
                     'Quercus_robur_3_9_WEFL_NLF'),
+             val=('Larix_spec_5_7_BI_NLF', ),
              test=('Fagus_sylvatica_6_154201_BI_NLF',
                    'Tilia_spec_8_8_BI_NLF'))
 # The second genus covers too little to count.
@@ -54,7 +56,7 @@ def write_series(path, random):
 def write_download(root):
     """One series has the year in its name, others have not."""
     random = np.random.default_rng(0)
-    for folder in ('aerial', 'sentinel-ts', 'labels'):
+    for folder in ('aerial', 'sentinel-ts', 'labels', 'sentinel/s2/60m'):
         (root / folder).mkdir(parents=True)
     for split, names in NAMES.items():
         (root / f'{split}_filenames.lst').write_text(
@@ -66,6 +68,8 @@ def write_download(root):
                     crs='EPSG:25832', transform=rasterio.Affine(
                         .94, 0, 565642, 0, -.94, 5770980)) as file:
                 file.write(random.integers(0, 255, (4, 64, 64), np.uint8))
+            # Single images of Sentinel-2 have the same names.
+            (root / 'sentinel/s2/60m' / f'{name}.tif').write_bytes(b'')
             year = '_2020' if number == 0 else ''
             write_series(root / 'sentinel-ts' / f'{name}{year}.h5', random)
     (root / 'labels' / LABELS).write_text(json.dumps({
@@ -84,8 +88,9 @@ def converted(tmp_path_factory):
 
 def test_index_and_rasters(converted):
     tiles = json.loads((converted / 'index.json').read_text())['tiles']
-    assert [tile['split'] for tile in tiles] == ['train'] * 3 + ['test'] * 2
-    first = tiles[0]
+    assert [tile['split'] for tile in tiles] == [
+        'test', 'test', 'val', 'train', 'train', 'train']
+    first = tiles[3]
     assert [CLASSES[label] for label in first['label']] == [
         'Abies', 'Quercus']
     # The clearest of each pair of months; two dates of each orbit.
@@ -102,8 +107,16 @@ def test_index_and_rasters(converted):
     assert np.isnan(values[:, 0, 0]).all()
     assert -20 <= values[0, 1, 1] <= -5
     with rasterio.open(converted / first['aerial_rgbn'][0]) as file:
-        assert file.descriptions == ('N', 'R', 'G', 'B')
+        assert file.descriptions == ('N', 'G', 'B', 'R')
         assert 'alpha' not in [c.name for c in file.colorinterp]
+
+
+def test_the_first_release_has_no_validation(tmp_path):
+    root = write_download(tmp_path / 'in')
+    (root / 'val_filenames.lst').unlink()
+    report = convert_treesatai(str(root), str(tmp_path / 'out'), dates=1)
+    assert {result.record['tile']['split']
+            for result in report.results.values()} == {'train', 'test'}
 
 
 def test_clearest_dates_of_a_series_of_clouds():
@@ -133,12 +146,15 @@ SERIES = 'sentinel-ts/Abies_alba_1_1005_WEFL_NLF_2020.h5'
     (lambda r: (r / SERIES).unlink(),
      "train_filenames.lst, line 1: expected 'Abies_alba_1_1005_WEFL_NLF"),
     (lambda r: (r / 'test_filenames.lst').write_text(
-        'Acer_sp_2_7_BI_NLF.tif\n'), "is there twice, also in train"),
+        'Acer_sp_2_7_BI_NLF.tif\n'),
+     "train_filenames.lst, line 2: .* is there twice, also in test"),
+    (lambda r: shutil.copytree(r / 'aerial', r / 'aerial_copy'),
+     "aerial_copy/.*is there twice, also as .*aerial/"),
     (lambda r: (r / 'test_filenames.lst').unlink(), 'found 0'),
     (lambda r: (r / 'labels' / LABELS).write_text('{}'),
      'genera of TreeSatAI, found None'),
     (lambda r: (r / 'labels' / LABELS).write_text(json.dumps(
-        {f'{NAMES["train"][0]}.tif': [['Yew', 1]]})), "found .'Yew'")])
+        {f'{NAMES["test"][0]}.tif': [['Yew', 1]]})), "found .'Yew'")])
 def test_damage_is_named(tmp_path, spoil, words):
     root = write_download(tmp_path / 'in')
     spoil(root)
@@ -152,7 +168,7 @@ def test_a_part_and_a_bad_site(tmp_path):
     (root / 'aerial/Acer_sp_2_7_BI_NLF.tif').write_bytes(b'')
     report = convert_treesatai(str(root), str(tmp_path / 'out'), dates=2,
                                partial=True, skip_bad=True)
-    assert len(report.results) == 3 and list(report.bad) == [
+    assert len(report.results) == 4 and list(report.bad) == [
         'Acer_sp_2_7_BI_NLF']
     with pytest.raises(ValueError, match='dates=0'):
         convert_treesatai(str(root), str(tmp_path / 'out'), dates=0)
@@ -162,7 +178,7 @@ def test_the_config_trains_tests_and_does_without_a_sensor(converted,
                                                            tmp_path):
     pytest.importorskip('mmpretrain')
     cfg = Config.fromfile(str(ROOT / CONFIG))
-    for phase in ('train', 'test'):
+    for phase in ('train', 'val', 'test'):
         loader = cfg[f'{phase}_dataloader']
         loader.dataset.data_root = str(converted)
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
@@ -171,7 +187,7 @@ def test_the_config_trains_tests_and_does_without_a_sensor(converted,
     cfg.model.neck.in_channels = (384, )
     cfg.model.neck.fusion.update(embed_dims=32, depth=1, num_heads=2)
     cfg.model.head.in_channels = 32
-    cfg.train_cfg.max_iters = 3
+    cfg.train_cfg.update(max_iters=3, val_interval=3)
     cfg.param_scheduler = []
     cfg.default_hooks.logger.interval = 1
     cfg.work_dir = str(tmp_path)

@@ -9,6 +9,7 @@ ROOT holds, in any folders below, the aerial ``*.tif``, the series ``*.h5``,
         --out data/treesatai
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 from mmskysense.datasets.conversion import conversion_parser
@@ -25,7 +26,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         'Sentinel-2, evenly spread ones of Sentinel-1')
     args = parser.parse_args(argv)
     with plain_refusal('treesatai.py'):
-        print(f'{args.out}: {convert_treesatai(**vars(args))}')
+        report = convert_treesatai(**vars(args))
+    splits = Counter(result.record['tile']['split']
+                     for result in report.results.values())
+    told = ', '.join(f'{count} {split}' for split, count in splits.items())
+    print(f'{args.out}: {report}; {told} of the 50,381 sites of the archive')
 
 
 if __name__ == '__main__':

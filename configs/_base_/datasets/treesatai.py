@@ -1,7 +1,8 @@
 # TreeSatAI-Time-Series: an aerial image, a Sentinel-2 and a Sentinel-1 series
 # of the same 60 m (tools/dataset_converters/treesatai.py), 15 genera of trees,
-# many labels a site. default_scope = 'mmpretrain'. No validation split is
-# published: nothing is chosen by the test split, which is for the end.
+# many labels a site. default_scope = 'mmpretrain'. The first release has no
+# validation list: then --cfg-options val_dataloader=None val_cfg=None
+# val_evaluator=None default_hooks.checkpoint.save_best=None
 data_root = 'data/treesatai'
 sensors = ('aerial_rgbn', 's2_l2a', 's1_grd')
 load = dict(type='mmskysense.LoadMultiSensorTile', sensors=sensors)
@@ -34,9 +35,15 @@ test_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         **dataset, split='test', test_mode=True, pipeline=test_pipeline))
-val_dataloader = None
+val_dataloader = dict(
+    batch_size=16,
+    num_workers=8,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        **dataset, split='val', test_mode=True, pipeline=test_pipeline))
 test_evaluator = [
     dict(type='AveragePrecision'),
     dict(type='mmskysense.MicroAveragePrecision'),
 ]
-val_evaluator = None
+val_evaluator = test_evaluator

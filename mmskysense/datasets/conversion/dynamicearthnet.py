@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -11,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.logging import print_log
 from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
 
 from mmskysense.datasets.tile_index import INDEX_VERSION
 from mmskysense.raster.open_files import open_raster
@@ -36,10 +40,18 @@ DAYS = {'first': ('01', ), 'weekly': ('01', '05', '10', '15', '20', '25')}
 #: Bands of a label file; the last, snow and ice, is ignored by the authors.
 LABEL_BANDS = 7
 MONTHS = 24
+PLANET_BANDS = 4
+#: Bands of the monthly composites.
+SENTINEL_BANDS = {'s2_l2a': 12, 's1_grd': 8}
+_ROWS = 256
 _CUBE = re.compile(r'\d+_\d+_\d+')
 _MONTH = re.compile(r'\d{4}-\d{2}')
 _SENTINEL = {'s2_l2a': r'(?:sentinel[-_]?2|s2)\b',
              's1_grd': r'(?:sentinel[-_]?1|s1)\b'}
+
+
+class MissingFileError(DataError):
+    """A line of a list whose imagery or label is not in the download."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,8 @@ def find_layout(root: Path) -> Layout:
     """Look the parts up by the names of their folders, however unpacked.
 
     Raises:
-        DataError: A split list, or all images or labels, are missing.
+        DataError: A split list, or all images or labels, are missing, or an
+            area is there twice.
     """
     layout = Layout({}, {sensor: {} for sensor in _SENTINEL}, {}, {})
     for folder, folders, files in os.walk(root):
@@ -74,19 +87,19 @@ def find_layout(root: Path) -> Layout:
             if f'{split}.txt' in files:
                 layout.splits.setdefault(split, path / f'{split}.txt')
         if path.name == 'PF-SR':
-            layout.planet[path.parent.name] = path
+            _keep(layout.planet, path.parent.name, path)
             folders.clear()
         elif path.name == 'Labels' and len(parts) > 1:
             area = _CUBE.match(path.parent.name)
             if area:
-                layout.labels[area[0]] = path
+                _keep(layout.labels, area[0], path)
             folders.clear()
         elif path.name in ('PF-QA', 'Vector'):
             folders.clear()
         elif _CUBE.fullmatch(path.name):
             for sensor, pattern in _SENTINEL.items():
                 if any(re.match(pattern, part, re.I) for part in parts):
-                    layout.sentinel[sensor][path.name] = path
+                    _keep(layout.sentinel[sensor], path.name, path)
     missing = [split for split in SPLITS if split not in layout.splits]
     if missing:
         raise DataError(
@@ -101,7 +114,14 @@ def find_layout(root: Path) -> Layout:
     return layout
 
 
-def find_items(root: Path, days: str,
+def _keep(folders: dict[str, Path], area: str, path: Path) -> None:
+    if area in folders:
+        raise DataError(path, f"area '{area}' is there twice, also as "
+                        f'{folders[area]}', 'remove one of them')
+    folders[area] = path
+
+
+def find_items(root: Path, days: str, partial: bool = False,
                defects: Defects | None = None) -> list[ConversionItem]:
     """One item for each month of the published lists.
 
@@ -112,6 +132,7 @@ def find_items(root: Path, days: str,
     Args:
         root: Folder of the download.
         days: ``'first'``, ``'weekly'`` or ``'daily'``.
+        partial: Leave months out whose files are not there.
         defects: Takes bad entries; raises by default.
 
     Raises:
@@ -121,17 +142,27 @@ def find_items(root: Path, days: str,
     defects = defects or Defects()
     layout = find_layout(root)
     items: dict[str, ConversionItem] = {}
+    absent = 0
     for split in SPLITS:
         path = layout.splits[split]
         for number, line in read_lines(path):
             with defects.leave_out():
-                item = _read_line(layout, split, days, path, number, line)
+                try:
+                    item = _read_line(layout, split, days, path, number, line)
+                except MissingFileError:
+                    if not partial:
+                        raise
+                    absent += 1
+                    continue
                 if item.key in items:
                     raise DataError(
                         path, f"'{item.key}' is there twice, also in split "
                         f"'{items[item.key].split}'", 'remove one of them',
                         number)
                 items[item.key] = item
+    if absent:
+        print_log(f'{root}: {absent} months of the lists are left out, their '
+                  'files are not there', 'current', logging.WARNING)
     return list(items.values())
 
 
@@ -155,7 +186,7 @@ def _label(layout: Layout, area: str, month: str, path: Path,
     found = [] if folder is None else sorted(
         folder.glob(f'Raster/*/*{month.replace("-", "[-_]")}[-_]01.tif'))
     if len(found) != 1:
-        raise DataError(
+        raise MissingFileError(
             path, f"names the label of area '{area}' in {month}, found "
             f'{len(found)} such files in {folder or "labels"}',
             'complete the download, or remove the line', line)
@@ -171,7 +202,7 @@ def _payload(layout: Layout, area: str, month: str, days: str, path: Path,
     if days != 'daily':
         names = [name for name in names if name[8:10] in DAYS[days]]
     if not names:
-        raise DataError(
+        raise MissingFileError(
             path, f"names area '{area}' in {month}, found no Planet image of "
             f'these days in {folder or "the download"}',
             'complete the download, or remove the line', line)
@@ -218,11 +249,12 @@ def to_classes(bands: np.ndarray, file: Path) -> tuple[np.ndarray, int]:
 def convert_one(item: ConversionItem, out_dir: Path) -> ItemResult:
     """Write the label of a month on Planet's grid; warp what is off it."""
     payload = item.payload
+    for path in payload['planet']:
+        check_whole(path, PLANET_BANDS)
+        check_same_size(open_raster(str(payload['planet'][0])).shape,
+                        open_raster(str(path)).shape,
+                        str(payload['planet'][0]), str(path))
     reference = open_raster(str(payload['planet'][0]))
-    if reference.count != 4:
-        raise DataError(payload['planet'][0], 'expected 4 bands (blue, green,'
-                        f' red, near infrared), found {reference.count}',
-                        'download it again')
     label, unlabelled = to_classes(read_image(item.source), item.source)
     check_same_size(reference.shape, label.shape, str(payload['planet'][0]),
                     str(item.source))
@@ -247,6 +279,7 @@ def convert_one(item: ConversionItem, out_dir: Path) -> ItemResult:
         source = payload[sensor]
         if source is None:
             continue
+        check_whole(source, SENTINEL_BANDS[sensor])
         name = _on_grid(source, reference, out_dir, f'{sensor}/{item.key}.tif')
         if name is None:
             name = _relative(source, out_dir)
@@ -256,6 +289,32 @@ def convert_one(item: ConversionItem, out_dir: Path) -> ItemResult:
         # A composite of the month: its middle stands for its date.
         record['tile'][f'{sensor}_dates'] = [f'{payload["month"]}-15']
     return ItemResult(tuple(outputs), record)
+
+
+def check_whole(path: Path, bands: int) -> None:
+    """Decode an image once, a few rows at a time: it is used where it lies.
+
+    Args:
+        path: Image.
+        bands: Number of bands it must have.
+
+    Raises:
+        DataError: Another number of bands.
+        RasterContractError: It cannot be opened, or is damaged.
+    """
+    dataset = open_raster(str(path))
+    if dataset.count != bands:
+        raise DataError(path, f'expected {bands} bands, found '
+                        f'{dataset.count}', 'download it again')
+    for row in range(0, dataset.height, _ROWS):
+        window = Window(0, row, dataset.width,
+                        min(_ROWS, dataset.height - row))
+        try:
+            dataset.read(window=window)
+        except RasterioError as error:
+            raise DataError(path, f'expected a whole image, found {error} at '
+                            f'row {row} or below', 'download it again'
+                            ) from error
 
 
 def _relative(path: Path, out_dir: Path) -> str:
@@ -298,7 +357,8 @@ def convert_dynamicearthnet(root: str, out: str, days: str = 'weekly',
             ``'daily'``.
         workers: Processes.
         skip_bad: List damaged months and go on.
-        partial: Accept lists without all 24 months of an area.
+        partial: Accept lists without all 24 months of an area, and leave
+            months out whose files are not there.
 
     Returns:
         The report; ``OUT/index.json`` is what the datasets read.
@@ -306,7 +366,7 @@ def convert_dynamicearthnet(root: str, out: str, days: str = 'weekly',
     if days not in ('first', 'weekly', 'daily'):
         raise ValueError(f"days='{days}': expected first, weekly or daily")
     defects = Defects(skip_bad)
-    items = find_items(Path(root), days, defects)
+    items = find_items(Path(root), days, partial, defects)
     areas: dict[str, set[str]] = {split: set() for split in SPLITS}
     for item in items:
         areas[item.split].add(item.payload['area'])

@@ -32,6 +32,7 @@ from .runner import (
     ItemResult,
     run_conversion,
 )
+from .verification import verify_counts
 
 #: Genera, in order of the class ids.
 CLASSES = ('Abies', 'Acer', 'Alnus', 'Betula', 'Cleared', 'Fagus', 'Fraxinus',
@@ -41,10 +42,15 @@ CLASSES = ('Abies', 'Acer', 'Alnus', 'Betula', 'Cleared', 'Fagus', 'Fraxinus',
 SHARE = 0.07
 #: A pixel of Sentinel-2 is cloudy above this probability, in percent (ours).
 CLOUDY = 50
-#: Bands of the aerial images in their order; the files do not say.
-AERIAL_BANDS = ('N', 'R', 'G', 'B')
+#: Bands of the aerial images in their order, which the files do not say and
+#: sources do not agree on; docs/datasets/treesatai.md has the reasons.
+AERIAL_BANDS = ('N', 'G', 'B', 'R')
 LABELS = 'TreeSatBA_v9_60m_multi_labels.json'
-SPLITS = ('train', 'test')
+#: In this order: a site in two lists is tested on and not trained on, when
+#: it is left out of the second. The first release has no list of ``val``.
+SPLITS = ('test', 'val', 'train')
+# Single Sentinel images of the first release have the aerial images' names.
+_NOT_AERIAL = {'sentinel', 's1', 's2'}
 _ORBITS = ('asc', 'des')
 # Product names hold the day of acquisition first: S2A_MSIL2A_20200102T102421.
 _DAY = re.compile(rb'_(\d{4})(\d{2})(\d{2})T\d{6}')
@@ -54,6 +60,9 @@ def _files(root: Path, suffix: str, defects: Defects) -> dict[str, Path]:
     """Name without suffix (and, of series, without year) -> file."""
     found: dict[str, Path] = {}
     for path in sorted(root.rglob(f'*{suffix}')):
+        folders = {part.lower() for part in path.relative_to(root).parts[:-1]}
+        if suffix == '.tif' and folders & _NOT_AERIAL:
+            continue
         name = re.sub(r'_\d{4}$', '', path.stem) if suffix == '.h5' else \
             path.stem
         with defects.leave_out():
@@ -75,7 +84,7 @@ def _one(root: Path, name: str) -> Path:
 
 def find_items(root: Path, partial: bool = False,
                defects: Defects | None = None) -> list[ConversionItem]:
-    """One item a site of the two published lists.
+    """One item a site of the published lists, ``val``'s if there is one.
 
     Args:
         root: Holds, anywhere below, the lists, the labels, ``*.tif`` and
@@ -96,7 +105,10 @@ def find_items(root: Path, partial: bool = False,
     items: list[ConversionItem] = []
     listed: dict[str, str] = {}
     for split in SPLITS:
-        path = _one(root, f'{split}_filenames.lst')
+        name = f'{split}_filenames.lst'
+        if split == 'val' and not sorted(root.rglob(name)):
+            continue
+        path = _one(root, name)
         for line, text in read_lines(path):
             name = Path(text).stem
             if name in listed:
@@ -293,6 +305,7 @@ def convert_treesatai(root: str, out: str, dates: int = 12, workers: int = 1,
         raise ValueError(f'dates={dates}: expected at least 1')
     defects = Defects(skip_bad)
     items = find_items(Path(root), partial, defects)
+    verify_counts(items, dict.fromkeys(SPLITS, 0), root, partial=True)
     report = run_conversion(
         items, functools.partial(convert_one, dates=dates), out, workers,
         skip_bad, dict(dates=dates), 'TreeSatAI', defects)

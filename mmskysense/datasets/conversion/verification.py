@@ -53,9 +53,10 @@ def verify_counts(items: Iterable[ConversionItem],
              if split in _SPLITS and split not in found]
     if empty and partial and found:
         print_log(
-            f'{os.fspath(where)}: nothing of {", ".join(empty)}; in the config '
-            'set the dataloader, cfg and evaluator of what is not there to '
-            'None (val_dataloader=None val_cfg=None val_evaluator=None)',
+            f'{os.fspath(where)}: nothing of {", ".join(empty)}; in the '
+            'config set the dataloader, cfg and evaluator of what is not '
+            'there to None (val_dataloader=None val_cfg=None '
+            'val_evaluator=None)',
             'current', logging.WARNING)
     missing = [number - found.get(split, 0)
                for split, number in published.items()]

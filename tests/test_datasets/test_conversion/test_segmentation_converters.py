@@ -350,11 +350,33 @@ class TestDynamicEarthNet:
         (lists / 'train.txt').write_text(train.replace('-02', '-04'))
         with pytest.raises(DataError, match=r'train.txt, line 2: names the '
                            "label of area '1311_3077_13' in 2018-04"):
+            convert_dynamicearthnet(str(root), out)
+        report = convert_dynamicearthnet(str(root), out, **PART)
+        assert len(report.results) == 8
+        twice = root / 'more/26E-183N/1311_3077_13/PF-SR'
+        twice.mkdir(parents=True)
+        with pytest.raises(DataError, match="'1311_3077_13' is there twice"):
             convert_dynamicearthnet(str(root), out, **PART)
+        twice.rmdir()
         (lists / 'train.txt').write_text(train)
         (lists / 'val.txt').unlink()
         with pytest.raises(DataError, match='val.txt: expected the published'):
             convert_dynamicearthnet(str(root), out, **PART)
+
+    @pytest.mark.parametrize('pattern', [
+        'planet/10N/**/2018-01-05.tif', 'sentinel2/4421*/*2018_02.tif',
+        'sentinel1/1311*/*2018_01.tif'])
+    def test_damaged_imagery_is_named_though_it_is_not_copied(
+            self, root, tmp_path, pattern):
+        path, = root.glob(pattern)
+        truncate(path)
+        with pytest.raises(ValueError, match=path.name):
+            convert_dynamicearthnet(str(root), str(tmp_path / 'o'), **PART)
+        with rasterio.open(path, 'w', driver='GTiff', height=64, width=64,
+                           count=3, dtype='uint8') as file:
+            file.write(np.zeros((3, 64, 64), np.uint8))
+        with pytest.raises(DataError, match=r'expected \d+ bands, found 3'):
+            convert_dynamicearthnet(str(root), str(tmp_path / 'o'), **PART)
 
     def test_a_damaged_label(self, root, tmp_path):
         path, = root.rglob('*L3H-SR-2018_01_01.tif')

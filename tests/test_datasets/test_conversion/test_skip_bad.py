@@ -79,7 +79,7 @@ def repeat_row(root):
     parquet.write_table(pyarrow.Table.from_pylist([*rows, rows[0]]), path)
 
 
-def remove_line_end(name):
+def append(name):
     def spoil(root):
         path = next(root.rglob(name))
         path.write_text(path.read_text() + 'no such line at all\n')
@@ -121,7 +121,7 @@ CASES = {
                         remove('*_VH.tiff'), '_HH.tiff', 1),
     'earthnet_unpaired': (convert_dynamicearthnet,
                           miniatures.write_dynamicearthnet,
-                          remove('*-SR-2018-01-01.tif'), 'line 1', 1),
+                          append('train.txt'), 'train.txt, line 4', 0),
     'earthnet_twice': (convert_dynamicearthnet,
                        miniatures.write_dynamicearthnet,
                        repeat_line('val.txt'), 'val.txt, line 4', 0),
@@ -132,7 +132,7 @@ CASES = {
     'oscd_unpaired': (convert_oscd, test_oscd.write_download, remove_city,
                       'alpha', 1),
     'treesatai_unpaired': (convert_treesatai, test_treesatai.write_download,
-                           remove_line_end('train_filenames.lst'),
+                           append('train_filenames.lst'),
                            'train_filenames.lst', 0),
     'treesatai_twice': (convert_treesatai, test_treesatai.write_download,
                         repeat_line('train_filenames.lst'),

@@ -9,8 +9,10 @@ from mmskysense.datasets.conversion.xml_labels import read_xml_objects
 
 def test_objects_know_their_lines(tmp_path):
     path = tmp_path / 'a.xml'
-    path.write_text('<annotation>\n<objects>\n<object><name>x</name></object>\n\n'
-                    '<object>\n<name>y</name></object></objects></annotation>')
+    path.write_text('<annotation>\n<objects>\n'
+                    '<object><name>x</name></object>\n\n'
+                    '<object>\n<name>y</name></object></objects>'
+                    '</annotation>')
     assert [(number, line, entry.findtext('name'))
             for number, line, entry in read_xml_objects(path)] == [
                 (1, 3, 'x'), (2, 5, 'y')]
@@ -18,7 +20,8 @@ def test_objects_know_their_lines(tmp_path):
 
 def test_an_object_in_a_comment_shifts_no_line(tmp_path):
     path = tmp_path / 'a.xml'
-    path.write_text('<annotation>\n<!-- <object> -->\n\n<object/></annotation>')
+    path.write_text('<annotation>\n<!-- <object> -->\n\n<object/>'
+                    '</annotation>')
     assert [line for _, line, _ in read_xml_objects(path)] == [1]
 
 
