@@ -1,7 +1,6 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """What the segmentation converters write, and what they refuse."""
 
-import importlib.util
 import json
 import math
 import shutil
@@ -505,35 +504,3 @@ def test_a_metric_counts_every_test_pixel_once(convert, write, tmp_path):
             assert labelled(split) == whole > 0
         else:  # trained on as often as tiles show it
             assert labelled(split) > whole > 0
-
-
-TOOLS = Path(__file__).parents[3] / 'tools/dataset_converters'
-COMMANDS = {
-    'isaid': (miniatures.write_isaid, ['--size', '64', '--overlap', '16']),
-    'potsdam': (miniatures.write_potsdam, ['--size', '64', '--overlap', '8']),
-    'fbp': (miniatures.write_fbp, ['--size', '64', '--overlap', '8']),
-    'sparcs': (miniatures.write_sparcs, ['--size', '64', '--overlap', '8']),
-    'air_polsar_seg': (miniatures.write_air_polsar_seg, []),
-    'dynamicearthnet': (miniatures.write_dynamicearthnet, ['--days', 'first']),
-    'pastis': (miniatures.write_pastis, ['--sensors', 's2_l2a', 'hr_rgb']),
-}
-
-
-@pytest.mark.parametrize('name', COMMANDS)
-def test_commands(name, tmp_path, capsys):
-    spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    write, options = COMMANDS[name]
-    root, out = write(tmp_path / 'in'), tmp_path / 'out'
-    arguments = [str(root), '--out', str(out), '--workers', '1', *options]
-    with pytest.raises(SystemExit, match=rf'{name}.py: error: .*--partial'):
-        tool.main(arguments)
-    tool.main([*arguments, '--partial'])
-    printed = capsys.readouterr().out
-    assert printed.startswith(f'{out}: ') and ' items, ' in printed
-    if name in ('fbp', 'sparcs', 'air_polsar_seg'):
-        mean = printed.split('mean="[')[1].split(']')[0]
-        assert len(mean.split(',')) == (7 if name == 'sparcs' else 4)
-    with pytest.raises(SystemExit, match=rf'^{name}.py: error: '):
-        tool.main([str(tmp_path / 'none'), *arguments[1:], '--partial'])
