@@ -82,7 +82,13 @@ def build_config(args: argparse.Namespace) -> Config:
             raise ValueError('--show-dir: the config has no default_hooks.'
                              'visualization; add the host\'s visualization '
                              'hook or leave --show-dir out')
-        hook.update(draw=True)
+        if hook.type.rpartition('.')[2] == 'VisualizationHook':
+            # mmpretrain's has other names for the same, and would draw one
+            # sample of 5000.
+            hook.update(enable=True)
+            hook.setdefault('interval', 1)
+        else:
+            hook.update(draw=True)
         cfg.visualizer.save_dir = args.show_dir
     if args.tta:
         use_test_time_augmentation(cfg)

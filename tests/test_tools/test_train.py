@@ -1,6 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """tools/train.py and tools/test.py."""
 
+import importlib.util
 import pickle
 import sys
 from pathlib import Path
@@ -235,3 +236,21 @@ def test_checkpoint_that_cannot_be_read(call, trained, change, part):
 ])
 def test_test_refuses(call, arguments, part):
     assert part in refusal(call('test', *arguments))
+
+
+@pytest.mark.parametrize(('config', 'drawing'), [
+    ('classification/skysense_v2_tiny_finetune_1xb32-2k_sample-world-64x64',
+     dict(enable=True, interval=1)),
+    ('segmentation/skysense_v2_tiny_upernet_1xb4-2k_sample-world-256x256',
+     dict(draw=True))])
+def test_show_dir_draws_with_every_host(config, drawing, monkeypatch):
+    root = Path(__file__).parents[2]
+    spec = importlib.util.spec_from_file_location('tool',
+                                                  root / 'tools/test.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    monkeypatch.setattr(sys, 'argv', [
+        'test.py', str(root / f'configs/{config}.py'), __file__,
+        '--show-dir', 'shown'])
+    hook = tool.build_config(tool.parse_args()).default_hooks.visualization
+    assert drawing.items() <= hook.items()
