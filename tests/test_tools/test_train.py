@@ -245,12 +245,12 @@ def test_test_refuses(call, arguments, part):
      dict(draw=True))])
 def test_show_dir_draws_with_every_host(config, drawing, monkeypatch):
     root = Path(__file__).parents[2]
-    spec = importlib.util.spec_from_file_location('tool',
-                                                  root / 'tools/test.py')
+    spec = importlib.util.spec_from_file_location(
+        'tool', ROOT / 'tools/test.py')
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     monkeypatch.setattr(sys, 'argv', [
-        'test.py', str(root / f'configs/{config}.py'), __file__,
+        'test.py', str(ROOT / f'configs/{config}.py'), __file__,
         '--show-dir', 'shown'])
     hook = tool.build_config(tool.parse_args()).default_hooks.visualization
     assert drawing.items() <= hook.items()
