@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
+from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmskysense.engine import enable_amp, leave_launch, prepare_launch
+from mmskysense.engine.channel_check import check_channels
 from mmskysense.engine.preflight import (
     check_data_roots,
     check_datasets,
@@ -132,6 +134,9 @@ def main() -> None:
                 if validates:
                     loops.append(runner.val_loop)
             check_datasets(*loops)
+            check_channels(
+                runner.model.module if is_model_wrapper(runner.model)
+                else runner.model)
             check_init_checkpoints(runner.model)
             check_start(runner)
     with data_refusal('train.py'):

@@ -12,7 +12,7 @@ import rasterio
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmskysense.datasets.conversion import DataError
+from mmskysense.datasets.conversion import DataError, treesatai
 from mmskysense.datasets.conversion.treesatai import (
     CLASSES,
     LABELS,
@@ -29,8 +29,8 @@ NAMES = dict(train=('Abies_alba_1_1005_WEFL_NLF', 'Acer_sp_2_7_BI_NLF',
              val=('Larix_spec_5_7_BI_NLF', ),
              test=('Fagus_sylvatica_6_154201_BI_NLF',
                    'Tilia_spec_8_8_BI_NLF'))
-# The second genus covers too little to count.
-SHARES = [['Abies', 0.6], ['Fagus', 0.05], ['Quercus', 0.35]]
+# The second genus covers too little to count: a share must be above 0.07.
+SHARES = [['Abies', 0.6], ['Fagus', 0.07], ['Quercus', 0.33]]
 S2 = [f'S2A_MSIL2A_2020{m:02}15T102421_N0213_R065_T32UNC_20200102T115419'
       for m in range(1, 9)]
 
@@ -78,6 +78,13 @@ def write_download(root):
     return root
 
 
+@pytest.fixture(scope='module', autouse=True)
+def _sites():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(treesatai, 'SITES', 6)
+        yield
+
+
 @pytest.fixture(scope='module')
 def converted(tmp_path_factory):
     root = tmp_path_factory.mktemp('treesatai')
@@ -111,9 +118,12 @@ def test_index_and_rasters(converted):
         assert 'alpha' not in [c.name for c in file.colorinterp]
 
 
-def test_the_first_release_has_no_validation(tmp_path):
+def test_the_first_release_has_no_validation(tmp_path, monkeypatch):
     root = write_download(tmp_path / 'in')
     (root / 'val_filenames.lst').unlink()
+    with pytest.raises(DataError, match='found 5 of 6 in all lists'):
+        convert_treesatai(str(root), str(tmp_path / 'out'), dates=1)
+    monkeypatch.setattr(treesatai, 'SITES', 5)
     report = convert_treesatai(str(root), str(tmp_path / 'out'), dates=1)
     assert {result.record['tile']['split']
             for result in report.results.values()} == {'train', 'test'}

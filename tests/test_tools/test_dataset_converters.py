@@ -45,7 +45,7 @@ COMMANDS = {
                  '14.65 % of the pixels changed'),
     'oscd': (test_oscd.write_download, ['--size', '32'], True,
              '% of the pixels changed\nband statistics'),
-    'treesatai': (test_treesatai.write_download, ['--dates', '2'], False,
+    'treesatai': (test_treesatai.write_download, ['--dates', '2'], True,
                   '2 test, 1 val, 3 train of the 50,381 sites'),
     # Their outputs are looked at in test_segmentation_converters.py.
     'isaid': (miniatures.write_isaid, ['--size', '64', '--overlap', '16'],

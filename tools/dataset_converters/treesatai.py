@@ -3,7 +3,7 @@
 r"""Write TreeSatAI-Time-Series as rasters by date, and an index.
 
 ROOT holds, in any folders below, the aerial ``*.tif``, the series ``*.h5``,
-``train_filenames.lst``, ``test_filenames.lst`` and the labels of 60 m::
+``{train,val,test}_filenames.lst`` and the labels of 60 m::
 
     python tools/dataset_converters/treesatai.py downloads/TreeSatAI \
         --out data/treesatai

@@ -7,6 +7,7 @@ import functools
 import importlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -38,13 +39,16 @@ from .verification import verify_counts
 CLASSES = ('Abies', 'Acer', 'Alnus', 'Betula', 'Cleared', 'Fagus', 'Fraxinus',
            'Larix', 'Picea', 'Pinus', 'Populus', 'Prunus', 'Pseudotsuga',
            'Quercus', 'Tilia')
-#: A genus counts from this share of the area on, as in the benchmark.
+#: A genus counts above this share of the area, as in the benchmark.
 SHARE = 0.07
 #: A pixel of Sentinel-2 is cloudy above this probability, in percent (ours).
 CLOUDY = 50
 #: Bands of the aerial images in their order, which the files do not say and
 #: sources do not agree on; docs/datasets/treesatai.md has the reasons.
 AERIAL_BANDS = ('N', 'G', 'B', 'R')
+#: Sites of all lists together, as the published description says; how many
+#: each list has could not be read.
+SITES = 50_381
 LABELS = 'TreeSatBA_v9_60m_multi_labels.json'
 #: In this order: a site in two lists is tested on and not trained on, when
 #: it is left out of the second. The first release has no list of ``val``.
@@ -233,7 +237,7 @@ def convert_one(item: ConversionItem, out_dir: Path,
     image = read_image(image_path)
     if len(image) != 4 or image.dtype != np.uint8:
         raise DataError(image_path, 'expected 4 bands of uint8 (near '
-                        f'infrared, red, green, blue), found {len(image)} of '
+                        f'infrared, green, blue, red), found {len(image)} of '
                         f'{image.dtype}', 'download it again')
     name, arrays = item.key, read_series(item.source)
     tile: dict[str, Any] = dict(id=name, split=item.split, label=genera)
@@ -292,7 +296,8 @@ def convert_treesatai(root: str, out: str, dates: int = 12, workers: int = 1,
         dates: At most so many dates of each of Sentinel-2 and Sentinel-1.
         workers: Processes.
         skip_bad: List damaged sites and go on.
-        partial: Leave sites out whose files are not there.
+        partial: Accept another number of sites, and leave sites out whose
+            files are not there.
 
     Returns:
         The report; ``OUT/index.json`` is what the dataset reads.
@@ -305,6 +310,9 @@ def convert_treesatai(root: str, out: str, dates: int = 12, workers: int = 1,
         raise ValueError(f'dates={dates}: expected at least 1')
     defects = Defects(skip_bad)
     items = find_items(Path(root), partial, defects)
+    verify_counts([replace(item, split='all lists') for item in items],
+                  {'all lists': SITES}, root, partial, defects)
+    # Tells which splits are empty; their numbers are not known.
     verify_counts(items, dict.fromkeys(SPLITS, 0), root, partial=True)
     report = run_conversion(
         items, functools.partial(convert_one, dates=dates), out, workers,

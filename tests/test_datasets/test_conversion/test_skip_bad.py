@@ -22,7 +22,7 @@ import test_oscd
 import test_scene_datasets
 import test_treesatai
 
-from mmskysense.datasets.conversion import BAD_LIST, DataError
+from mmskysense.datasets.conversion import BAD_LIST, DataError, treesatai
 from mmskysense.datasets.conversion.aid import AID, convert_aid
 from mmskysense.datasets.conversion.air_polsar_seg import (
     convert_air_polsar_seg,
@@ -157,7 +157,8 @@ OPTIONS = {convert_treesatai: dict(partial=False),
 
 
 @pytest.mark.parametrize('name', CASES)
-def test_bad_entries_stop_or_are_listed(name, tmp_path):
+def test_bad_entries_stop_or_are_listed(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(treesatai, 'SITES', 6)
     convert, write, spoil, place, fewer = CASES[name]
     root, out = tmp_path / 'in', tmp_path / 'out'
     root.mkdir()
