@@ -40,6 +40,10 @@ DAYS = {'first': ('01', ), 'weekly': ('01', '05', '10', '15', '20', '25')}
 #: Bands of a label file; the last, snow and ice, is ignored by the authors.
 LABEL_BANDS = 7
 MONTHS = 24
+#: Areas with public labels, and how many of them the authors say their lists
+#: lack; users may have added those.
+AREAS = 55
+UNLISTED = 2
 PLANET_BANDS = 4
 #: Bands of the monthly composites.
 SENTINEL_BANDS = {'s2_l2a': 12, 's1_grd': 8}
@@ -186,9 +190,12 @@ def _label(layout: Layout, area: str, month: str, path: Path,
     found = [] if folder is None else sorted(
         folder.glob(f'Raster/*/*{month.replace("-", "[-_]")}[-_]01.tif'))
     if len(found) != 1:
-        raise MissingFileError(
+        # Two are no gap of a part: which one counts must be decided.
+        error = DataError if found else MissingFileError
+        raise error(
             path, f"names the label of area '{area}' in {month}, found "
             f'{len(found)} such files in {folder or "labels"}',
+            'remove all but one' if found else
             'complete the download, or remove the line', line)
     return found[0]
 
@@ -342,6 +349,17 @@ def _on_grid(source: Path, reference: Any, out_dir: Path,
     return target
 
 
+def _verify_areas(found: int, root: str, defects: Defects) -> None:
+    """Refuse another number of areas; those left out may be missing."""
+    lowest = AREAS - UNLISTED
+    missing = (lowest - found) * MONTHS
+    if found > AREAS or missing > defects.count:
+        raise DataError(
+            root, f'expected {lowest} to {AREAS} areas in the lists, found '
+            f'{found}', 'complete the download, or accept a part of it with '
+            '--partial')
+
+
 def convert_dynamicearthnet(root: str, out: str, days: str = 'weekly',
                             workers: int = 1, skip_bad: bool = False,
                             partial: bool = False) -> ConversionReport:
@@ -357,11 +375,15 @@ def convert_dynamicearthnet(root: str, out: str, days: str = 'weekly',
             ``'daily'``.
         workers: Processes.
         skip_bad: List damaged months and go on.
-        partial: Accept lists without all 24 months of an area, and leave
-            months out whose files are not there.
+        partial: Accept lists without all areas, or all 24 months of an area,
+            and leave months out whose files are not there.
 
     Returns:
         The report; ``OUT/index.json`` is what the datasets read.
+
+    Raises:
+        ValueError: Unknown ``days``.
+        DataError: The download is not as published.
     """
     if days not in ('first', 'weekly', 'daily'):
         raise ValueError(f"days='{days}': expected first, weekly or daily")
@@ -374,6 +396,8 @@ def convert_dynamicearthnet(root: str, out: str, days: str = 'weekly',
         items,
         {split: MONTHS * len(found)
          for split, found in areas.items()}, root, partial, defects)
+    if not partial:
+        _verify_areas(len(set().union(*areas.values())), root, defects)
     report = run_conversion(
         items, functools.partial(convert_one), out, workers, skip_bad,
         dict(days=days), 'DynamicEarthNet', defects)

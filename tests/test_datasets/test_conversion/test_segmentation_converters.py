@@ -15,7 +15,11 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import segmentation_miniatures as miniatures
 
-from mmskysense.datasets.conversion import DataError, read_image
+from mmskysense.datasets.conversion import (
+    DataError,
+    dynamicearthnet,
+    read_image,
+)
 from mmskysense.datasets.conversion.air_polsar_seg import (
     convert_air_polsar_seg,
 )
@@ -360,6 +364,29 @@ class TestDynamicEarthNet:
         (lists / 'train.txt').write_text(train)
         (lists / 'val.txt').unlink()
         with pytest.raises(DataError, match='val.txt: expected the published'):
+            convert_dynamicearthnet(str(root), out, **PART)
+
+    def test_areas_and_doubled_labels(self, root, tmp_path, monkeypatch):
+        out = str(tmp_path / 'out')
+        monkeypatch.setattr(dynamicearthnet, 'MONTHS', 3)
+        with pytest.raises(DataError, match='expected 53 to 55 areas in the '
+                           'lists, found 3'):
+            convert_dynamicearthnet(str(root), out)
+        monkeypatch.setattr(dynamicearthnet, 'AREAS', 2)
+        with pytest.raises(DataError, match='expected 0 to 2 areas'):
+            convert_dynamicearthnet(str(root), out)
+        monkeypatch.setattr(dynamicearthnet, 'AREAS', 5)
+        assert len(convert_dynamicearthnet(str(root), out).results) == 9
+        # One area is gone: months are left out of a part, and only there.
+        shutil.rmtree(root / 'planet/33N')
+        with pytest.raises(DataError, match="area '4421_3800_13' in 2018-01"):
+            convert_dynamicearthnet(str(root), out)
+        assert len(convert_dynamicearthnet(str(root), out, **PART).results
+                   ) == 6
+        # Two labels of a month are no gap of a part.
+        label, = root.rglob('*L3H-SR-2018_01_01.tif')
+        shutil.copy(label, label.with_name('copy-' + label.name))
+        with pytest.raises(DataError, match='found 2 such files'):
             convert_dynamicearthnet(str(root), out, **PART)
 
     @pytest.mark.parametrize('pattern', [
