@@ -80,7 +80,7 @@ def find_layout(root: Path) -> Layout:
 
     Raises:
         DataError: A split list, or all images or labels, are missing, or an
-            area is there twice.
+            area is there twice, or a list with other content.
     """
     layout = Layout({}, {sensor: {} for sensor in _SENTINEL}, {}, {})
     for folder, folders, files in os.walk(root):
@@ -89,7 +89,12 @@ def find_layout(root: Path) -> Layout:
         parts = path.relative_to(root).parts
         for split in SPLITS:
             if f'{split}.txt' in files:
-                layout.splits.setdefault(split, path / f'{split}.txt')
+                file = path / f'{split}.txt'
+                first = layout.splits.setdefault(split, file)
+                if file.read_bytes() != first.read_bytes():
+                    raise DataError(file, 'expected one list of the split, '
+                                    f'found another one in {first}',
+                                    'remove one of them')
         if path.name == 'PF-SR':
             _keep(layout.planet, path.parent.name, path)
             folders.clear()

@@ -383,6 +383,15 @@ class TestDynamicEarthNet:
             convert_dynamicearthnet(str(root), out)
         assert len(convert_dynamicearthnet(str(root), out, **PART).results
                    ) == 6
+        # The same list twice is one, another one is not.
+        lists, more = root / 'dynnet_training_splits', root / 'more'
+        more.mkdir()
+        shutil.copy(lists / 'val.txt', more)
+        assert convert_dynamicearthnet(str(root), out, **PART)
+        (more / 'val.txt').write_text('another\n')
+        with pytest.raises(DataError, match='more/val.txt: expected one'):
+            convert_dynamicearthnet(str(root), out, **PART)
+        shutil.rmtree(more)
         # Two labels of a month are no gap of a part.
         label, = root.rglob('*L3H-SR-2018_01_01.tif')
         shutil.copy(label, label.with_name('copy-' + label.name))
