@@ -9,6 +9,7 @@ image, but only for configs that spell out ``tta_model`` and
 from __future__ import annotations
 
 import copy
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,11 @@ _MERGING: dict[str, dict[str, Any]] = {
         type='DetTTAModel',
         tta_cfg=dict(
             nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)),
+    'mmrotate': dict(
+        type='mmskysense.RotatedBoxTTA',
+        tta_cfg=dict(
+            nms=dict(type='nms_rotated', iou_threshold=0.1),
+            max_per_img=2000)),
     'mmpretrain': dict(type='AverageClsScoreTTA'),
 }
 # Last transform of a test pipeline -> host.
@@ -31,6 +37,7 @@ _PACKING = {
     'PackSegInputs': 'mmseg',
     'mmskysense.PackMultiSensorSegInputs': 'mmseg',
     'PackDetInputs': 'mmdet',
+    'mmdet.PackDetInputs': 'mmrotate',
     'PackInputs': 'mmpretrain',
     'mmskysense.PackMultiSensorClsInputs': 'mmpretrain',
 }
@@ -47,7 +54,8 @@ def use_test_time_augmentation(cfg: Config) -> None:
     Otherwise the flips go into its test pipeline and the host merges: mmseg
     averages probabilities (``SegTTAModel``), mmpretrain scores
     (``AverageClsScoreTTA``), mmdet joins boxes by non-maximum suppression
-    with the config's own threshold (``DetTTAModel``).
+    with the config's own threshold (``DetTTAModel``), and we do so for
+    mmrotate's turned boxes (``RotatedBoxTTA``).
 
     Args:
         cfg: Changed in place: ``model`` is wrapped and the test data set
@@ -88,8 +96,8 @@ def _derived(cfg: Config, pipeline: list) -> tuple[dict, list]:
         raise ValueError(
             f'--tta: nothing merges the views of {cfg.model.type} in scope '
             f"'{scope}' whose test pipeline ends in {packing}; expected a "
-            'segmentor of mmseg, a detector of mmdet without masks or turned '
-            'boxes, or a classifier of mmpretrain; add tta_model and '
+            'segmentor of mmseg, a detector of mmdet or mmrotate without '
+            'masks, or a classifier of mmpretrain; add tta_model and '
             'tta_pipeline to the config or leave --tta out')
     *head, pack = copy.deepcopy([dict(step) for step in pipeline])
     if 'meta_keys' in pack:
@@ -98,7 +106,8 @@ def _derived(cfg: Config, pipeline: list) -> tuple[dict, list]:
         pack['meta_keys'] = _default_meta_keys(packing)
     # mmdet flips boxes in place, in all views at once: before they are there.
     place = next((number for number, step in enumerate(head)
-                  if host == 'mmdet' and 'Annotation' in step['type']),
+                  if host in ('mmdet', 'mmrotate')
+                  and 'Annotation' in step['type']),
                  len(head))
     views = dict(
         type='TestTimeAug',
@@ -107,10 +116,13 @@ def _derived(cfg: Config, pipeline: list) -> tuple[dict, list]:
     merging = copy.deepcopy(_MERGING[host])
     test_cfg = cfg.model.get('test_cfg') or {}
     ours = test_cfg.get('rcnn') or test_cfg
-    if host == 'mmdet' and 'nms' in ours:
+    if 'tta_cfg' in merging and 'nms' in ours:
         merging['tta_cfg'] = dict(
             nms=copy.deepcopy(dict(ours['nms'])),
             max_per_img=ours.get('max_per_img', 100))
+    if host == 'mmrotate':  # registers itself; needs mmrotate
+        importlib.import_module('mmskysense.models.test_time_augs.'
+                                'rotated_boxes')
     return merging, [*head[:place], views]
 
 
@@ -123,13 +135,15 @@ def _flips(packing: str) -> list[dict[str, Any]]:
         kind = 'mmskysense.MultiSensorFlip'
         return [dict(type=kind, direction=None),
                 *(dict(type=kind, direction=way) for way in _DIRECTIONS)]
-    return [dict(type='RandomFlip', prob=0.0),
-            *(dict(type='RandomFlip', prob=1.0, direction=way)
+    kind = packing.rpartition('.')[0]
+    kind = f'{kind}.RandomFlip' if kind else 'RandomFlip'
+    return [dict(type=kind, prob=0.0),
+            *(dict(type=kind, prob=1.0, direction=way)
               for way in _DIRECTIONS)]
 
 
 def _default_meta_keys(packing: str) -> tuple[str, ...]:
-    if packing == 'PackDetInputs':
+    if packing.endswith('PackDetInputs'):
         return ('img_id', 'img_path', 'ori_shape', 'img_shape',
                 'scale_factor', *_META)
     return ('tile_id', 'img_path', 'seg_map_path', 'ori_shape', 'img_shape',

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from test_dior import write_download
 
 from mmskysense.datasets.conversion.dior import convert_dior
+from mmskysense.engine import use_test_time_augmentation
 
 CONFIG = ('configs/oriented_detection/skysense_v2_base_rotated-retinanet_fpn_'
           '8xb2-12e_dior-r-800x800.py')
@@ -64,3 +65,8 @@ def test_it_trains_validates_and_tests(config, tmp_path, monkeypatch):
     assert len(losses) == 4 and all(map(math.isfinite, losses))
     scores = runner.test()
     assert 0 <= scores['dota/mAP'] <= 1
+    use_test_time_augmentation(config)
+    config.update(experiment_name='views', load_from=None)
+    views = Runner.from_cfg(config)
+    views.model.module.load_state_dict(runner.model.state_dict())
+    assert 0 <= views.test()['dota/mAP'] <= 1
