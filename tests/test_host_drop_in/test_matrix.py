@@ -163,17 +163,38 @@ def test_turned_boxes_come_through_our_preprocessor(row):
     assert torch.isfinite(loss)
 
 
-def test_the_reverse_our_neck_with_stock_maps_and_head():
+# Our necks behind a ResNet: options, and channels of the deepest level.
+NECKS = {
+    'MultiSensorFusionNeck': (dict(sensors=('hr_rgb', )), 64),
+    'TemporalFusionNeck': (dict(
+        sensors=('hr_rgb', ),
+        fusion=dict(embed_dims=32, depth=1, num_heads=2)), 32),
+    'DateDifferenceNeck': (dict(comparison='all'), 3 * 64),
+}
+
+
+@pytest.mark.parametrize('name', NECKS)
+def test_the_reverse_our_neck_with_a_stock_backbone_and_head(name):
     registry = pytest.importorskip('mmseg.registry')
-    from mmskysense.models.necks import MultiSensorFusionNeck
     init_default_scope('mmseg')
+    torch.manual_seed(0)
     encoder = registry.MODELS.build(dict(
         type='ResNetV1c', depth=18, base_channels=8,
         norm_cfg=dict(type='BN')))
-    neck = MultiSensorFusionNeck((8, 16, 32, 64), sensors=('hr_rgb', ))
-    maps = neck({'hr_rgb': tuple(level[:, None] for level in
-                                 encoder(torch.rand(2, 3, SIZE, SIZE)))})
+    options, width = NECKS[name]
+    neck = registry.MODELS.build(dict(
+        type=f'mmskysense.{name}', in_channels=(8, 16, 32, 64), **options))
     head = registry.MODELS.build(dict(
-        type='FCNHead', in_channels=64, in_index=3, channels=8, num_convs=1,
-        num_classes=5, concat_input=False, norm_cfg=dict(type='BN')))
-    assert head(maps).shape[:2] == (2, 5)
+        type='FCNHead', in_channels=width, in_index=3, channels=8,
+        num_convs=1, num_classes=5, concat_input=False,
+        norm_cfg=dict(type='BN')))
+    # Two places at two dates: a stock backbone sees four images.
+    images = torch.rand(2, 2, 3, SIZE, SIZE)
+    maps = neck(
+        {'hr_rgb': tuple(level.unflatten(0, (2, 2))
+                         for level in encoder(images.flatten(0, 1)))},
+        dates={'hr_rgb': torch.tensor([[10, 200], [50, 300]])})
+    logits = head(maps)
+    assert logits.shape[:2] == (2, 5)
+    logits.square().mean().backward()
+    assert encoder.layer4[-1].conv2.weight.grad.abs().sum() > 0
