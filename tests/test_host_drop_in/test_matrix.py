@@ -190,10 +190,8 @@ def test_the_reverse_our_neck_with_a_stock_backbone_and_head(name):
         norm_cfg=dict(type='BN')))
     # Two places at two dates: a stock backbone sees four images.
     images = torch.rand(2, 2, 3, SIZE, SIZE)
-    maps = neck(
-        {'hr_rgb': tuple(level.unflatten(0, (2, 2))
-                         for level in encoder(images.flatten(0, 1)))},
-        dates={'hr_rgb': torch.tensor([[10, 200], [50, 300]])})
+    maps = neck({'hr_rgb': tuple(level.unflatten(0, (2, 2)) for level in
+                                 encoder(images.flatten(0, 1)))})
     logits = head(maps)
     assert logits.shape[:2] == (2, 5)
     logits.square().mean().backward()
