@@ -118,3 +118,12 @@ def test_a_damaged_table_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'pyarrow.parquet', None)
     with pytest.raises(ImportError, match='pip install pyarrow'):
         convert(root, tmp_path / 'data')
+
+
+def test_labels_that_are_no_list_are_named(tmp_path):
+    root = tmp_path / 'download'
+    rows = write_download(root)
+    write_table(root, [dict(row, labels='Pastures') for row in rows])
+    with pytest.raises(DataError, match="row 1: expected a list of labels, "
+                       "found 'Pastures'"):
+        convert(root, tmp_path / 'data')

@@ -108,7 +108,8 @@ def _read_row(row: dict[str, Any], number: int, path: Path,
             raise DataError(path, f'row {number}: expected a name as {name}, '
                             f'found {row[name]!r}', 'download it again')
     labels = row['labels'] or ()
-    if not isinstance(labels, (list, tuple)):
+    if not isinstance(labels, (list, tuple)) or not all(
+            isinstance(label, str) for label in labels):
         raise DataError(path, f'row {number}: expected a list of labels, '
                         f'found {labels!r}', 'download it again')
     unknown = [label for label in labels if label not in _CLASSES]

@@ -62,7 +62,7 @@ def find_items(root: Path, sensors: tuple[str, ...],
     path = root / 'metadata.geojson'
     content = read_json(path)
     features = content.get('features') if isinstance(content, dict) else None
-    if not features:
+    if not isinstance(features, list) or not features:
         raise DataError(path, 'expected a FeatureCollection of patches, found '
                         'none', 'download it again')
     defects = defects or Defects()
@@ -87,7 +87,7 @@ def _read_feature(feature: Any, number: int, path: Path, root: Path,
         raise DataError(path, f'feature {number} has no {missing[0]}',
                         'download it again')
     patch, fold = str(properties['ID_PATCH']), properties['Fold']
-    if not isinstance(fold, int) or fold not in FOLDS:
+    if type(fold) is not int or fold not in FOLDS:
         raise DataError(path, f'patch {patch} is in fold {fold}, expected 1 '
                         'to 5', 'download it again')
     return ConversionItem(
@@ -141,7 +141,7 @@ def _dates(value: Any, path: Path, patch: str) -> list[str] | None:
             date(int(day[:4]), int(day[4:6]), int(day[6:])).isoformat()
             for day in ordered
         ]
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
         raise DataError(path, f'patch {patch}: expected dates such as '
                         f'20180917, found {str(value)[:60]} ({error})',
                         'download it again') from None
@@ -195,7 +195,7 @@ def convert_one(item: ConversionItem, out_dir: Path,
                 path, f'expected {len(days)} dates of {label.shape} as the '
                 f'metadata and the label say, found {array.shape}',
                 'download it again')
-        files = _write_series(array, days, sensor, name, patch, out_dir)
+        files = _write_series(array, days, sensor, path, out_dir)
         outputs += files
         tile.setdefault(sensor, []).extend(files)
         tile.setdefault(f'{sensor}_dates', []).extend(days)
@@ -220,14 +220,15 @@ def convert_one(item: ConversionItem, out_dir: Path,
             }))
 
 
-def _write_series(array: np.ndarray, days: list[str], sensor: str, name: str,
-                  patch: str, out_dir: Path) -> list[str]:
+def _write_series(array: np.ndarray, days: list[str], sensor: str,
+                  path: Path, out_dir: Path) -> list[str]:
     """One GeoTIFF a date, in the sensor's bands; returns their names.
 
     The third band of the radar arrays (VV - VH) says nothing new and is left
     out. Sentinel-2 values below the sensor's range are fill: they become 0,
     its nodata value.
     """
+    name, _, patch = path.stem.partition('_')  # S2_10000.npy
     entry = get_sensor(sensor)
     array = array[:, :entry.num_bands]
     nodata = 0.0
@@ -243,7 +244,7 @@ def _write_series(array: np.ndarray, days: list[str], sensor: str, name: str,
                       descriptions=entry.band_names)
     if len(set(names)) != len(names):
         raise DataError(
-            patch, f'two {name} images have the date '
+            path, f'two {name} images have the date '
             f'{Counter(days).most_common(1)[0][0]}', 'correct the metadata')
     return names
 

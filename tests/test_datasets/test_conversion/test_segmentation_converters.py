@@ -513,6 +513,24 @@ class TestPASTIS:
         path.write_text(json.dumps(content))
         with pytest.raises(DataError, match='patch 10000: expected dates'):
             self.convert(root, tmp_path / 'out')
+        for changes, words in (
+                ({'dates-S2': [20180917]}, 'patch 10000: expected dates'),
+                ({'dates-S2': {'0': 20180917, '1': 20180917,
+                               '2': 20180917}},
+                 'S2_10000.npy: two S2 images have the date 2018-09-17'),
+                ({'Fold': True}, 'in fold True'),
+                ({'Fold': [1]}, r'in fold \[1\]')):
+            before = dict(content['features'][0]['properties'])
+            content['features'][0]['properties'].update(changes)
+            path.write_text(json.dumps(content))
+            with pytest.raises(DataError, match=words):
+                self.convert(root, tmp_path / 'out')
+            content['features'][0]['properties'] = before | {'dates-S2': {
+                '0': 20180917, '1': 20180927, '2': 20181007}}
+        for features in (3, [None, *content['features'][1:]]):
+            path.write_text(json.dumps(dict(content, features=features)))
+            with pytest.raises(DataError, match='metadata.geojson: '):
+                self.convert(root, tmp_path / 'out')
         content['features'][0] = content['features'][1]
         path.write_text(json.dumps(content))
         with pytest.raises(DataError, match='geojson: feature 1: patch '
