@@ -5,5 +5,5 @@ default_hooks = dict(
     checkpoint=dict(
         interval=10, max_keep_ckpts=1, save_best='accuracy/top1',
         rule='greater'),
-    visualization=dict(type='VisualizationHook', enable=False))
+    visualization=dict(type='mmskysense.PanelVisualizationHook'))
 visualizer = dict(type='UniversalVisualizer')

@@ -12,6 +12,6 @@ default_hooks = dict(
         max_keep_ckpts=2,
         save_best='multi-label/mAP',
         rule='greater'),
-    visualization=dict(type='VisualizationHook', enable=False))
+    visualization=dict(type='mmskysense.PanelVisualizationHook'))
 log_processor = dict(by_epoch=False)
 visualizer = dict(type='UniversalVisualizer')

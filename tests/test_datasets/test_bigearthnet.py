@@ -291,6 +291,7 @@ def shrink(name, data_root, work_dir):
     cfg.train_cfg.update(max_iters=3, val_interval=3)
     cfg.param_scheduler = []
     cfg.default_hooks.logger.interval = 1
+    cfg.default_hooks.visualization.draw = True
     cfg.visualizer.name = str(work_dir)
     cfg.work_dir = str(work_dir)
     return cfg
@@ -308,6 +309,7 @@ def train_and_test(cfg):
     losses = runner.message_hub.get_scalar('train/loss').data[0]
     assert len(losses) == 3 and all(math.isfinite(loss) for loss in losses)
     scores = runner.test()
+    assert list(Path(cfg.work_dir).glob('*/vis_data/vis_image/*.png'))
     assert set(scores) == {'multi-label/mAP', 'multi-label/micro_mAP'}
     assert all(0 <= value <= 100 for value in scores.values())
     return runner

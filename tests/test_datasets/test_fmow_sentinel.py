@@ -195,6 +195,7 @@ def test_a_config_trains_validates_and_tests(name, converted, tmp_path):
     cfg.train_cfg.update(max_iters=3, val_interval=3)
     cfg.param_scheduler = []
     cfg.default_hooks.logger.interval = 1
+    cfg.default_hooks.visualization.draw = True
     cfg.visualizer.name = str(tmp_path)
     cfg.work_dir = str(tmp_path / 'work')
     runner = Runner.from_cfg(cfg)
@@ -204,5 +205,6 @@ def test_a_config_trains_validates_and_tests(name, converted, tmp_path):
     assert math.isfinite(runner.message_hub.get_scalar(
         'val/accuracy/top5').current())
     scores = runner.test()
+    assert list((tmp_path / 'work').glob('*/vis_data/vis_image/*.png'))
     assert 0 <= scores['accuracy/top1'] <= scores['accuracy/top5'] <= 100
     assert not list((tmp_path / 'work').glob('best_*'))

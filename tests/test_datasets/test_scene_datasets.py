@@ -169,6 +169,7 @@ def test_the_config_trains_validates_and_tests(path, converted, tmp_path):
     cfg.train_cfg.update(max_epochs=2, val_interval=2)
     cfg.default_hooks.checkpoint.interval = 2
     cfg.default_hooks.logger.interval = 1
+    cfg.default_hooks.visualization.draw = True
     cfg.work_dir = str(tmp_path)
     runner = Runner.from_cfg(cfg)
     runner.train()
@@ -177,6 +178,7 @@ def test_the_config_trains_validates_and_tests(path, converted, tmp_path):
     assert all(math.isfinite(loss) for loss in losses)
     scores = runner.test()
     assert 0 <= scores['accuracy/top1'] <= 100
+    assert list(tmp_path.glob('*/vis_data/vis_image/*.png'))
     # The test list validates: the last checkpoint counts.
     assert list(tmp_path.glob('epoch_2.pth'))
     assert not list(tmp_path.glob('best_*'))

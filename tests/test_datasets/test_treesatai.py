@@ -121,7 +121,7 @@ def test_index_and_rasters(converted):
 def test_the_first_release_has_no_validation(tmp_path, monkeypatch):
     root = write_download(tmp_path / 'in')
     (root / 'val_filenames.lst').unlink()
-    with pytest.raises(DataError, match='found 5 of 6 in all lists'):
+    with pytest.raises(DataError, match='expected 6 sites, found 5'):
         convert_treesatai(str(root), str(tmp_path / 'out'), dates=1)
     monkeypatch.setattr(treesatai, 'SITES', 5)
     report = convert_treesatai(str(root), str(tmp_path / 'out'), dates=1)
@@ -200,6 +200,7 @@ def test_the_config_trains_tests_and_does_without_a_sensor(converted,
     cfg.train_cfg.update(max_iters=3, val_interval=3)
     cfg.param_scheduler = []
     cfg.default_hooks.logger.interval = 1
+    cfg.default_hooks.visualization.draw = True
     cfg.work_dir = str(tmp_path)
     runner = Runner.from_cfg(cfg)
     runner.train()
@@ -208,6 +209,7 @@ def test_the_config_trains_tests_and_does_without_a_sensor(converted,
     assert all(math.isfinite(loss) for loss in losses)
     # Only Tilia is there to be found.
     assert 0 <= runner.test()['multi-label/mAP'] <= 100
+    assert len(list(tmp_path.glob('*/vis_data/vis_image/*.png'))) == 2
     model = runner.model.eval()
     whole = model.test_step(next(iter(runner.test_dataloader)))
     sensors = ('aerial_rgbn', 's2_l2a', 's1_grd')

@@ -253,3 +253,14 @@ def test_show_dir_draws_with_every_host(config, drawing, monkeypatch):
         '--show-dir', 'shown'])
     hook = tool.build_config(tool.parse_args()).default_hooks.visualization
     assert {key: hook[key] for key in drawing} == drawing
+
+
+def test_training_refuses_channels_of_another_backbone(call, sample_world):
+    pytest.importorskip('mmseg')
+    config = ROOT / ('configs/segmentation/skysense_v2_tiny_upernet_1xb4-2k_'
+                     'sample-world-256x256.py')
+    line = refusal(call(
+        'train', config, '--work-dir', 'out', '--cfg-options',
+        f'data_root={sample_world}',
+        'model.decode_head.in_channels=[96,192,384,768]'))
+    assert 'model.decode_head.in_channels' in line and '[48, 96, ' in line

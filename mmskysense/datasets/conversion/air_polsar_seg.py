@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from .runner import (
 )
 from .scene_tiles import IGNORE, Scene, summarise, write_tiles
 from .tiling import check_same_size
-from .verification import decode_colours, match_files
+from .verification import decode_colours, match_files, verify_total
 
 BANDS = ('HH', 'HV', 'VH', 'VV')
 COLOURS: dict[int, tuple[int, int, int]] = {
@@ -125,13 +124,8 @@ def convert_air_polsar_seg(root: str, out: str, workers: int = 1,
     from mmskysense.datasets.air_polsar_seg import AIRPolSARSegDataset
     defects = Defects(skip_bad)
     items = find_items(Path(root), defects)
-    found = Counter(item.split for item in items)
-    if not partial and not \
-            NUM_PATCHES - defects.count <= len(items) <= NUM_PATCHES:
-        raise DataError(
-            root, f'expected {NUM_PATCHES} patches, found '
-            f'{found["train"]} to train and {found["test"]} to test',
-            'complete the download, or accept a part of it with --partial')
+    verify_total(len(items), NUM_PATCHES, 'patches of both splits', root,
+                 partial, defects)
     report = run_conversion(items, convert_one, out, workers, skip_bad,
                             title='AIR-PolSAR-Seg', defects=defects)
     summary = summarise(report, {item.key: item.split for item in items}, out,

@@ -32,7 +32,7 @@ from .runner import (
 )
 from .scene_tiles import IGNORE
 from .tiling import check_same_size
-from .verification import verify_counts
+from .verification import keep_once, verify_counts
 
 SPLITS = ('train', 'val', 'test')
 #: Days of the month whose Planet images the authors use.
@@ -96,19 +96,19 @@ def find_layout(root: Path) -> Layout:
                                     f'found another one in {first}',
                                     'remove one of them')
         if path.name == 'PF-SR':
-            _keep(layout.planet, path.parent.name, path)
+            keep_once(layout.planet, path.parent.name, path)
             folders.clear()
         elif path.name == 'Labels' and len(parts) > 1:
             area = _CUBE.match(path.parent.name)
             if area:
-                _keep(layout.labels, area[0], path)
+                keep_once(layout.labels, area[0], path)
             folders.clear()
         elif path.name in ('PF-QA', 'Vector'):
             folders.clear()
         elif _CUBE.fullmatch(path.name):
             for sensor, pattern in _SENTINEL.items():
                 if any(re.match(pattern, part, re.I) for part in parts):
-                    _keep(layout.sentinel[sensor], path.name, path)
+                    keep_once(layout.sentinel[sensor], path.name, path)
     missing = [split for split in SPLITS if split not in layout.splits]
     if missing:
         raise DataError(
@@ -121,13 +121,6 @@ def find_layout(root: Path) -> Layout:
             raise DataError(root, f'expected {what}, found none',
                             'complete the download and unpack its archives')
     return layout
-
-
-def _keep(folders: dict[str, Path], area: str, path: Path) -> None:
-    if area in folders:
-        raise DataError(path, f"area '{area}' is there twice, also as "
-                        f'{folders[area]}', 'remove one of them')
-    folders[area] = path
 
 
 def find_items(root: Path, days: str, partial: bool = False,

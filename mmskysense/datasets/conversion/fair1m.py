@@ -34,7 +34,7 @@ from .runner import (
     run_conversion,
 )
 from .tiling import TilePlan, cut
-from .verification import match_files
+from .verification import keep_once, match_files
 from .xml_labels import read_xml_objects
 
 #: Superclass -> names as the files spell them.
@@ -90,11 +90,7 @@ def _files(split_folder: Path, names: Sequence[str],
             if path.suffix.lower() != suffix:
                 continue
             with defects.leave_out():
-                if path.stem in found:
-                    raise DataError(path, f"'{path.name}' is there twice, "
-                                    f'also as {found[path.stem]}',
-                                    'remove one of them')
-                found[path.stem] = path
+                keep_once(found, path.stem, path)
     return found
 
 

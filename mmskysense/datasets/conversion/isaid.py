@@ -7,7 +7,6 @@ import functools
 from pathlib import Path
 
 from .defects import Defects
-from .errors import DataError
 from .files import read_image, require_folder
 from .runner import (
     ConversionItem,
@@ -17,7 +16,7 @@ from .runner import (
 )
 from .scene_tiles import Scene, summarise, write_tiles
 from .tiling import TilePlan
-from .verification import decode_colours, match_files, verify_counts
+from .verification import decode_colours, keep_once, match_files, verify_counts
 
 #: Class id -> red, green, blue of the published semantic masks.
 COLOURS: dict[int, tuple[int, int, int]] = {
@@ -75,11 +74,7 @@ def find_items(root: Path,
             found = labels if is_label else images
             name = path.name[:-len(LABEL_SUFFIX)] if is_label else path.stem
             with defects.leave_out():
-                if name in found:
-                    raise DataError(path, f"'{path.name}' is there twice, "
-                                    f'also as {found[name]}',
-                                    'remove one of them')
-                found[name] = path
+                keep_once(found, name, path)
         for name in match_files(dict(image=images, label=labels), folder,
                                 defects):
             items.append(

@@ -32,7 +32,7 @@ from .runner import (
     run_conversion,
 )
 from .scene_tiles import IGNORE
-from .verification import check_label_values
+from .verification import check_label_values, verify_total
 
 #: Published number of patches.
 NUM_PATCHES = 2433
@@ -272,11 +272,7 @@ def convert_pastis(root: str, out: str,
                          f'{", ".join(known)}')
     defects = Defects(skip_bad)
     items = find_items(Path(root), sensors, defects)
-    if not partial and not \
-            NUM_PATCHES - defects.count <= len(items) <= NUM_PATCHES:
-        raise DataError(root, f'expected {NUM_PATCHES} patches, found '
-                        f'{len(items)}', 'complete the download, or accept a '
-                        'part of it with --partial')
+    verify_total(len(items), NUM_PATCHES, 'patches', root, partial, defects)
     report = run_conversion(
         items, functools.partial(convert_one, sensors=sensors), out, workers,
         skip_bad, dict(sensors=sorted(sensors)), 'PASTIS', defects)

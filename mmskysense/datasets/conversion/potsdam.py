@@ -20,7 +20,7 @@ from .runner import (
 )
 from .scene_tiles import Scene, summarise, write_tiles
 from .tiling import TilePlan
-from .verification import decode_colours, match_files, verify_counts
+from .verification import decode_colours, keep_once, match_files, verify_counts
 
 #: Value in the labels -> colour; 0 is the eroded boundary, ignored by
 #: ``PotsdamDataset`` (``reduce_zero_label``).
@@ -77,11 +77,7 @@ def find_items(root: Path, no_boundary: bool,
             if match[1] not in {*TRAIN, *VAL}:
                 raise DataError(path, 'is none of the 38 tiles of Potsdam',
                                 'remove it')
-            if match[1] in found:
-                raise DataError(path, f"tile '{match[1]}' is there twice, "
-                                f'also as {found[match[1]]}',
-                                'remove one of them')
-            found[match[1]] = path
+            keep_once(found, match[1], path)
     items = []
     for name in match_files(dict(image=images, label=labels), root, defects):
         items.append(

@@ -23,7 +23,12 @@ from .runner import (
 )
 from .scene_tiles import Scene, summarise, write_tiles
 from .tiling import TilePlan
-from .verification import check_label_values, match_files, verify_counts
+from .verification import (
+    check_label_values,
+    keep_once,
+    match_files,
+    verify_counts,
+)
 
 #: The 30 m reflective bands and their numbers in the ten-band files; the
 #: eighth (panchromatic) and the tenth (thermal) are left out.
@@ -72,10 +77,7 @@ def _by_scene(root: Path, suffix: str, defects: Defects) -> dict[str, Path]:
     for path in sorted(root.rglob(f'*{suffix}')):
         name = path.name[:-len(suffix)]
         with defects.leave_out():
-            if name in found:
-                raise DataError(path, f"'{path.name}' is there twice, also "
-                                f'as {found[name]}', 'remove one of them')
-            found[name] = path
+            keep_once(found, name, path)
     return found
 
 

@@ -7,7 +7,6 @@ import functools
 import importlib
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from .runner import (
     ItemResult,
     run_conversion,
 )
-from .verification import verify_counts
+from .verification import keep_once, tell_empty_splits, verify_total
 
 #: Genera, in order of the class ids.
 CLASSES = ('Abies', 'Acer', 'Alnus', 'Betula', 'Cleared', 'Fagus', 'Fraxinus',
@@ -70,10 +69,7 @@ def _files(root: Path, suffix: str, defects: Defects) -> dict[str, Path]:
         name = re.sub(r'_\d{4}$', '', path.stem) if suffix == '.h5' else \
             path.stem
         with defects.leave_out():
-            if name in found:
-                raise DataError(path, f"'{name}' is there twice, also as "
-                                f'{found[name]}', 'remove one of them')
-            found[name] = path
+            keep_once(found, name, path)
     return found
 
 
@@ -310,10 +306,8 @@ def convert_treesatai(root: str, out: str, dates: int = 12, workers: int = 1,
         raise ValueError(f'dates={dates}: expected at least 1')
     defects = Defects(skip_bad)
     items = find_items(Path(root), partial, defects)
-    verify_counts([replace(item, split='all lists') for item in items],
-                  {'all lists': SITES}, root, partial, defects)
-    # Tells which splits are empty; their numbers are not known.
-    verify_counts(items, dict.fromkeys(SPLITS, 0), root, partial=True)
+    verify_total(len(items), SITES, 'sites', root, partial, defects)
+    tell_empty_splits(items, SPLITS, root)
     report = run_conversion(
         items, functools.partial(convert_one, dates=dates), out, workers,
         skip_bad, dict(dates=dates), 'TreeSatAI', defects)

@@ -7,6 +7,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from mmengine.logging import print_log
@@ -19,6 +20,7 @@ _ROWS = 512
 # Others are classes: a part of a data set may do without.
 _SPLITS = ('train', 'val', 'test', 'test_gt')
 _File = str | os.PathLike
+_Path = TypeVar('_Path', bound=os.PathLike)
 
 
 def verify_counts(items: Iterable[ConversionItem],
@@ -43,21 +45,15 @@ def verify_counts(items: Iterable[ConversionItem],
         DataError: Another number, unless ``partial``; or a split is empty
             and ``partial`` is false.
     """
+    items = list(items)
     found = dict(Counter(item.split for item in items))
     wrong = [
         f'{found.get(split, 0)} of {number} in {split}'
         for split, number in published.items()
         if found.get(split, 0) != number
     ]
-    empty = [split for split in published
-             if split in _SPLITS and split not in found]
-    if empty and partial and found:
-        print_log(
-            f'{os.fspath(where)}: nothing of {", ".join(empty)}; in the '
-            'config set the dataloader, cfg and evaluator of what is not '
-            'there to None (val_dataloader=None val_cfg=None '
-            'val_evaluator=None)',
-            'current', logging.WARNING)
+    if partial and found:
+        tell_empty_splits(items, published, where)
     missing = [number - found.get(split, 0)
                for split, number in published.items()]
     left_out = defects.count if defects else 0
@@ -70,6 +66,69 @@ def verify_counts(items: Iterable[ConversionItem],
             f'{", ".join(wrong)}{also}',
             'complete the download, or accept a part of it with --partial')
     return found
+
+
+def verify_total(found: int, published: int, what: str,
+                 where: str | os.PathLike, partial: bool = False,
+                 defects: Defects | None = None) -> None:
+    """Compare a number that is published for all splits together.
+
+    Args:
+        found: Number of items.
+        published: Published one.
+        what: What is counted, for the message.
+        where: Folder of the download, for the message.
+        partial: Accept another number.
+        defects: Entries that were left out: as many items may be missing.
+
+    Raises:
+        DataError: Another number, unless ``partial``.
+    """
+    left_out = defects.count if defects else 0
+    if partial or published - left_out <= found <= published:
+        return
+    raise DataError(where, f'expected {published} {what}, found {found}',
+                    'complete the download, or accept a part of it with '
+                    '--partial')
+
+
+def tell_empty_splits(items: Iterable[ConversionItem], splits: Iterable[str],
+                      where: str | os.PathLike) -> None:
+    """Say on the console which splits have nothing, and what to do then.
+
+    Args:
+        items: What was found.
+        splits: Those that a config uses; classes are not looked at.
+        where: Folder of the download, for the message.
+    """
+    there = {item.split for item in items}
+    empty = [split for split in splits
+             if split in _SPLITS and split not in there]
+    if empty:
+        print_log(
+            f'{os.fspath(where)}: nothing of {", ".join(empty)}; in the '
+            'config set the dataloader, cfg and evaluator of what is not '
+            'there to None (val_dataloader=None val_cfg=None '
+            'val_evaluator=None)',
+            'current', logging.WARNING)
+
+
+def keep_once(found: dict[str, _Path], name: str, path: _Path) -> None:
+    """Note a file or folder under its name, unless the name is taken.
+
+    Args:
+        found: Name -> path; changed in place.
+        name: Image, scene, site or area.
+        path: Where it is.
+
+    Raises:
+        DataError: It is there already. Which of two counts is for the user
+            to say.
+    """
+    if name in found:
+        raise DataError(path, f"'{name}' is there twice, also as "
+                        f'{os.fspath(found[name])}', 'remove one of them')
+    found[name] = path
 
 
 def match_files(files: Mapping[str, Mapping[str, _File]],

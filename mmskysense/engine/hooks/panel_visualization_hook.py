@@ -1,5 +1,5 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
-"""Pictures of tested maps: image or images, truth, prediction, errors."""
+"""Pictures of tested maps and scenes: images, truth, prediction, errors."""
 
 from __future__ import annotations
 
@@ -12,25 +12,32 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
+from PIL import Image, ImageDraw, ImageFont
 
 from mmskysense.registry import HOOKS
-from mmskysense.sensors import get_sensor
+from mmskysense.sensors import Sensor, get_sensor
 from mmskysense.visualization import stretch
 from mmskysense.visualization.comparison import colour_classes, error_map
 
 _GAP = 4
+# Sensor, images (T, C, H, W) in file units, valid (T, H, W).
+_Series = tuple[Sensor, torch.Tensor, torch.Tensor]
+_CAPTIONED, _TEXT = 300, 16
 
 
 @HOOKS.register_module()
 class PanelVisualizationHook(Hook):
-    """Paints what a segmentor of any sensors and dates has predicted.
+    """Paints what was predicted from any sensors and dates.
 
     mmseg's ``SegVisualizationHook`` reads ``img_path`` as an ordinary
     picture, which a series of GeoTIFFs, or ten bands, are not. This one
     paints the images that the model was given: the first and the last date
     of the sensor with the finest grid, in the bands that the sensor table
     shows, stretched; then truth and prediction in the data set's colours,
-    and wrong pixels in red. Switched on by ``tools/test.py --show-dir``.
+    and wrong pixels in red. Of a classified scene every sensor is painted,
+    with the names of the true and the predicted classes below: mmpretrain's
+    ``VisualizationHook`` takes one image of three bands of 8 bits. Switched
+    on by ``tools/test.py --show-dir``.
 
     Args:
         draw: Paint at all.
@@ -59,47 +66,79 @@ class PanelVisualizationHook(Hook):
             runner: Whose visualizer saves the pictures.
             batch_idx: Number of the batch.
             data_batch: With ``inputs`` as the loader gives them.
-            outputs: mmseg's samples, with ``pred_sem_seg``.
+            outputs: mmseg's samples, with ``pred_sem_seg``, or
+                mmpretrain's, with ``pred_score``.
         """
         if not self.draw:
             return
-        palette = runner.test_dataloader.dataset.metainfo['palette']
+        metainfo = runner.test_dataloader.dataset.metainfo
         for number, sample in enumerate(outputs or ()):
             if self._drawn >= self.max_images:
                 return
             self._drawn += 1
-            panels = self._images(runner, data_batch['inputs'], number)
-            panels += _maps(sample, palette, panels)
-            name = getattr(sample, 'tile_id', None) or Path(
-                sample.img_path).stem
-            runner.visualizer.add_image(
-                str(name).replace('/', '_'), side_by_side(panels),
-                self._drawn)
+            series = self._series(runner, data_batch['inputs'], number)
+            if 'pred_sem_seg' in sample:
+                panels = _dates(series[0], every=True)
+                panels += _maps(sample, metainfo['palette'], panels)
+                picture = side_by_side(panels)
+            else:
+                picture = captioned(
+                    side_by_side([panel for entry in series
+                                  for panel in _dates(entry, every=False)]),
+                    _class_names(sample, metainfo['classes']))
+            name = getattr(sample, 'tile_id', None) or Path(getattr(
+                sample, 'img_path', str(self._drawn))).stem
+            runner.visualizer.add_image(str(name).replace('/', '_'), picture,
+                                        self._drawn)
 
     @staticmethod
-    def _images(runner: Runner, inputs: Any, number: int) -> list[np.ndarray]:
-        """First and last date of the finest sensor, uint8 (H, W, 3)."""
+    def _series(runner: Runner, inputs: Any, number: int) -> list[_Series]:
+        """What there is of each sensor, the finest grid first."""
         if isinstance(inputs, Mapping):
-            present = {
-                name: series[number]
-                for name, series in inputs['images'].items()
-                if series[number].numel()
-            }
-            name = max(present, key=lambda key: present[key].shape[-1])
-            series, valid = present[name], inputs['valid'][name][number]
-            sensor = get_sensor(name)
-        else:  # images (C, H, W) of one sensor, in file units
-            model = getattr(runner.model, 'module', runner.model)
-            series, sensor = inputs[number][None], model.data_preprocessor \
-                .sensor
-            valid = series.isfinite().all(1)
-        bands = [sensor.band_index(band)
-                 for band in sensor.default_bands] or [0, 0, 0]
-        return [
-            stretch(series[date, bands].permute(1, 2, 0).float().numpy(),
-                    valid[date].numpy())
-            for date in sorted({0, len(series) - 1})
-        ]
+            present = [(get_sensor(name), series[number],
+                        inputs['valid'][name][number])
+                       for name, series in inputs['images'].items()
+                       if series[number].numel()]
+            return sorted(present, key=lambda entry: -entry[1].shape[-1])
+        # Images (C, H, W) of one sensor, in file units.
+        model = getattr(runner.model, 'module', runner.model)
+        series = inputs[number][None]
+        return [(model.data_preprocessor.sensor, series,
+                 series.isfinite().all(1))]
+
+
+def _dates(entry: _Series, every: bool) -> list[np.ndarray]:
+    """First and last date, or the one with most pixels, uint8 (H, W, 3)."""
+    sensor, series, valid = entry
+    bands = [sensor.band_index(band)
+             for band in sensor.default_bands] or [0, 0, 0]
+    clearest = int(valid.flatten(1).sum(1).argmax())
+    return [
+        stretch(series[date, bands].permute(1, 2, 0).float().numpy(),
+                valid[date].numpy())
+        for date in (sorted({0, len(series) - 1}) if every else [clearest])
+    ]
+
+
+def _class_names(sample: BaseDataElement, classes: Sequence[str]
+                 ) -> list[str]:
+    """Lines with the true and the predicted classes of a scene.
+
+    Of several labels those with a score of one half or more count, the best
+    one at least.
+    """
+    scores = sample.pred_score.detach().cpu()
+    many = 'gt_score' in sample
+    found = (scores >= 0.5).nonzero().flatten().tolist() if many else []
+    found = found or [int(scores.argmax())]
+    lines = []
+    if many or 'gt_label' in sample:
+        true = sample.gt_score.nonzero().flatten() if many else \
+            sample.gt_label.flatten()
+        lines.append('true: ' + ', '.join(classes[int(n)] for n in true))
+    lines.append('found: ' + ', '.join(
+        f'{classes[n]} {float(scores[n]):.2f}' for n in found))
+    return lines
 
 
 def _maps(sample: BaseDataElement, palette: Sequence[Sequence[int]],
@@ -141,3 +180,25 @@ def side_by_side(panels: Sequence[np.ndarray]) -> np.ndarray:
         row += [np.concatenate([panel, below]),
                 np.full((height, _GAP, 3), 255, np.uint8)]
     return np.concatenate(row[:-1], axis=1)
+
+
+def captioned(picture: np.ndarray, lines: Sequence[str]) -> np.ndarray:
+    """A picture uint8 (H, W, 3) of 300 rows or more with lines of text below.
+
+    Returns:
+        uint8 (H', W', 3); small pictures are enlarged by a whole number.
+    """
+    scale = max(1, -(-_CAPTIONED // picture.shape[0]))
+    picture = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    font = ImageFont.load_default(_TEXT)
+    width = max(picture.shape[1],
+                *(round(font.getlength(line)) + 8 for line in lines))
+    canvas = Image.new(
+        'RGB', (width, picture.shape[0] + (_TEXT + 6) * len(lines) + 4),
+        'white')
+    canvas.paste(Image.fromarray(picture))
+    writer = ImageDraw.Draw(canvas)
+    for number, line in enumerate(lines):
+        writer.text((4, picture.shape[0] + 2 + number * (_TEXT + 6)), line,
+                    'black', font)
+    return np.asarray(canvas)

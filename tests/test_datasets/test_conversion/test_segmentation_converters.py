@@ -100,7 +100,7 @@ class TestISAID:
     def test_duplicate(self, root, tmp_path):
         shutil.copy(root / 'train/images/images/P0001.png',
                     root / 'train/P0001.png')
-        with pytest.raises(DataError, match="'P0001.png' is there twice"):
+        with pytest.raises(DataError, match="'P0001' is there twice"):
             convert_isaid(str(root), str(tmp_path / 'out'), **TILES)
 
     @pytest.mark.parametrize('damage', ['colour', 'truncated', 'size'])

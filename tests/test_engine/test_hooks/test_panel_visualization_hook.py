@@ -9,7 +9,10 @@ import torch
 from mmengine.structures import BaseDataElement, PixelData
 
 from mmskysense.engine import PanelVisualizationHook
-from mmskysense.engine.hooks.panel_visualization_hook import side_by_side
+from mmskysense.engine.hooks.panel_visualization_hook import (
+    _class_names,
+    side_by_side,
+)
 
 PALETTE = [[10, 20, 30], [200, 0, 0]]
 
@@ -29,7 +32,7 @@ def run(inputs, samples, sensor=None, **options):
         model=SimpleNamespace(
             data_preprocessor=SimpleNamespace(sensor=sensor)),
         test_dataloader=SimpleNamespace(dataset=SimpleNamespace(
-            metainfo=dict(palette=PALETTE))))
+            metainfo=dict(palette=PALETTE, classes=('field', 'water')))))
     hook = PanelVisualizationHook(**{'draw': True, **options})
     hook.before_test_epoch(runner)
     hook.after_test_iter(runner, 0, dict(inputs=inputs), samples)
@@ -89,3 +92,46 @@ def test_coarser_pictures_are_enlarged_by_whole_numbers():
     row = side_by_side([small, large])
     assert row.shape == (7, 6 + 4 + 7, 3)
     assert (row[:6, :6] == 0).all() and (row[6, :6] == 255).all()
+
+
+def scene(scores, **truth):
+    sample = BaseDataElement(metainfo=dict(tile_id='place'))
+    sample.pred_score = torch.tensor(scores)
+    for name, value in truth.items():
+        setattr(sample, name, torch.tensor(value))
+    return sample
+
+
+def test_a_scene_shows_every_sensor_and_its_classes():
+    from mmskysense.sensors import get_sensor
+    valid = torch.ones(2, 2, 2, dtype=torch.bool)
+    valid[0] = False  # the second date is the clear one
+    series = torch.zeros(2, 10, 2, 2)
+    series[1] = torch.rand(10, 2, 2) + 1
+    inputs = dict(
+        images=dict(s2_l2a=[series], hr_rgb=[torch.rand(1, 3, 8, 8)],
+                    s1_grd=[torch.zeros(0, 2, 2, 2)]),
+        valid=dict(s2_l2a=[valid], s1_grd=[torch.zeros(0, 2, 2)],
+                   hr_rgb=[torch.ones(1, 8, 8, dtype=torch.bool)]))
+    (name, _), picture = run(
+        inputs, [scene([0.2, 0.8], gt_label=[1])]).popitem()
+    assert name == 'place'
+    # Two panels of 8 pixels and a gap, enlarged 38 times; two lines below.
+    assert picture.shape == (8 * 38 + 2 * 22 + 4, 20 * 38, 3)
+    shown = picture[:8 * 38, 12 * 38:]
+    assert not (shown == 235).all(-1).any(), 'the date without pixels'
+    assert picture[8 * 38:].min() < 100, 'no text'
+    image = torch.rand(10, 4, 4)
+    assert run([image], [scene([0.9, 0.1], gt_label=[0])],
+               get_sensor('s2_l2a'))
+
+
+@pytest.mark.parametrize('sample, lines', [
+    (scene([0.2, 0.8], gt_label=[0]), ['true: field', 'found: water 0.80']),
+    (scene([0.6, 0.5], gt_score=[0.0, 1.0]),
+     ['true: water', 'found: field 0.60, water 0.50']),
+    (scene([0.3, 0.1], gt_score=[1.0, 1.0]),
+     ['true: field, water', 'found: field 0.30']),
+    (scene([0.3, 0.7]), ['found: water 0.70'])])
+def test_class_names(sample, lines):
+    assert _class_names(sample, ('field', 'water')) == lines
