@@ -274,8 +274,8 @@ class TestAIRPolSARSeg:
         assert 20 < summary['mean'][0] < 80
 
     def test_refusals(self, root, tmp_path):
-        with pytest.raises(DataError, match='expected 500 patches, found 2 to'
-                           ' train and 1 to test'):
+        with pytest.raises(DataError, match='expected 500 patches of both '
+                           'splits, found 3'):
             convert_air_polsar_seg(str(root), str(tmp_path / 'out'))
         path = root / 'train_set/1_VV.tiff'
         path.unlink()
