@@ -43,8 +43,14 @@ _PACKING = {
 }
 # What turns the logits of mmseg back; mmdet's merging does it for boxes.
 _META = ('flip', 'flip_direction')
-# Predictions of these are not what the host's merging expects.
-_NOT_MERGED = ('mmskysense.SiameseSemanticChange', )
+# Model -> our merging, where its predictions are not what the host's expects.
+_OWN_MERGING: dict[str, dict[str, Any]] = {
+    'mmskysense.SiameseSemanticChange': dict(
+        type='mmskysense.SemanticChangeTTA')
+}
+# Our merging -> module that registers it; each needs its host.
+_MODULES = {'mmskysense.RotatedBoxTTA': 'rotated_boxes',
+            'mmskysense.SemanticChangeTTA': 'semantic_change'}
 
 
 def use_test_time_augmentation(cfg: Config) -> None:
@@ -55,7 +61,8 @@ def use_test_time_augmentation(cfg: Config) -> None:
     averages probabilities (``SegTTAModel``), mmpretrain scores
     (``AverageClsScoreTTA``), mmdet joins boxes by non-maximum suppression
     with the config's own threshold (``DetTTAModel``), and we do so for
-    mmrotate's turned boxes (``RotatedBoxTTA``).
+    mmrotate's turned boxes (``RotatedBoxTTA``) and average the probabilities
+    of semantic change (``SemanticChangeTTA``).
 
     Args:
         cfg: Changed in place: ``model`` is wrapped and the test data set
@@ -92,7 +99,7 @@ def _derived(cfg: Config, pipeline: list) -> tuple[dict, list]:
     host = _PACKING.get(packing)
     scope = cfg.get('default_scope', host)
     if host is None or scope not in (host, 'mmskysense') or \
-            cfg.model.type in _NOT_MERGED or _has_masks(cfg):
+            _has_masks(cfg):
         raise ValueError(
             f'--tta: nothing merges the views of {cfg.model.type} in scope '
             f"'{scope}' whose test pipeline ends in {packing}; expected a "
@@ -113,16 +120,19 @@ def _derived(cfg: Config, pipeline: list) -> tuple[dict, list]:
         type='TestTimeAug',
         transforms=[_flips(packing), *([step] for step in head[place:]),
                     [pack]])
-    merging = copy.deepcopy(_MERGING[host])
+    own = _OWN_MERGING.get(cfg.model.type)
+    if own is not None:
+        cfg.model.keep_logits = True
+    merging = copy.deepcopy(own or _MERGING[host])
     test_cfg = cfg.model.get('test_cfg') or {}
     ours = test_cfg.get('rcnn') or test_cfg
     if 'tta_cfg' in merging and 'nms' in ours:
         merging['tta_cfg'] = dict(
             nms=copy.deepcopy(dict(ours['nms'])),
             max_per_img=ours.get('max_per_img', 100))
-    if host == 'mmrotate':  # registers itself; needs mmrotate
+    if merging['type'] in _MODULES:
         importlib.import_module('mmskysense.models.test_time_augs.'
-                                'rotated_boxes')
+                                + _MODULES[merging['type']])
     return merging, [*head[:place], views]
 
 

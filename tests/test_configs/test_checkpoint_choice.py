@@ -12,6 +12,12 @@ FOLDERS = sorted(path for path in CONFIGS.iterdir()
                  if path.is_dir() and path.name != '_base_')
 
 
+def samples_of(dataset):
+    """Which samples a data set has, however they are loaded."""
+    return {key: value for key, value in dataset.items()
+            if key not in ('pipeline', 'test_mode')}
+
+
 @pytest.mark.parametrize('folder', FOLDERS, ids=lambda path: path.name)
 def test_the_best_is_not_chosen_on_test_data(folder):
     chosen = []
@@ -22,7 +28,7 @@ def test_the_best_is_not_chosen_on_test_data(folder):
             continue
         hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
         val, test = cfg.get('val_dataloader'), cfg.get('test_dataloader')
-        if val and test and val.dataset == test.dataset and \
-                hook.get('save_best'):
+        if val and test and hook.get('save_best') and \
+                samples_of(val.dataset) == samples_of(test.dataset):
             chosen.append(path.name)
     assert not chosen

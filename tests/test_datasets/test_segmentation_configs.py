@@ -1,6 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """From a published layout to the metric: every segmentation dataset is run."""
 
+import copy
 import functools
 import json
 import math
@@ -23,6 +24,7 @@ from mmskysense.datasets.conversion import (
     potsdam,
     sparcs,
 )
+from mmskysense.engine import use_test_time_augmentation
 from mmskysense.evaluation.probing import is_segmentation
 from mmskysense.evaluation.probing.config_sets import dataset_part, scope_of
 
@@ -146,6 +148,17 @@ def test_probing_knows_the_host_of_a_dataset_alone(name):
     assert scope_of(cfg, dataset_part(cfg, 'train')) == 'mmseg'
 
 
+def check_views(cfg, weights, work_dir):
+    """What tools/test.py does for --tta and --show-dir together."""
+    cfg = copy.deepcopy(cfg)
+    use_test_time_augmentation(cfg)
+    cfg.work_dir = cfg.visualizer.name = str(work_dir)
+    views = Runner.from_cfg(cfg)
+    views.model.module.load_state_dict(weights)
+    assert all(0 <= value <= 100 for value in views.test().values())
+    assert list(work_dir.glob('*/vis_data/vis_image/*.png'))
+
+
 @pytest.mark.parametrize('name', CONFIGS)
 def test_trains_validates_and_tests(name, converted, tmp_path):
     pytest.importorskip('mmseg')
@@ -167,6 +180,9 @@ def test_trains_validates_and_tests(name, converted, tmp_path):
     logged, = (tmp_path / 'work').glob('*/vis_data/scalars.json')
     assert any(metric in json.loads(line)
                for line in logged.read_text().splitlines())
+    if 'fcn_8xb2' in name or 'change_head' in cfg.model or \
+            'sparcs' in name:  # series, pairs, single images
+        check_views(cfg, runner.model.state_dict(), tmp_path / 'views')
     # DistributedDataParallel allows no parameter without a gradient.
     runner.model.train()
     batch = next(iter(runner.build_dataloader(cfg.train_dataloader)))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from PIL import Image, ImageDraw, ImageFont
@@ -72,11 +73,14 @@ class PanelVisualizationHook(Hook):
         if not self.draw:
             return
         metainfo = runner.test_dataloader.dataset.metainfo
+        inputs = data_batch['inputs']
+        if isinstance(runner.model, BaseTTAModel):
+            inputs = inputs[0]  # of several views the one as it is
         for number, sample in enumerate(outputs or ()):
             if self._drawn >= self.max_images:
                 return
             self._drawn += 1
-            series = self._series(runner, data_batch['inputs'], number)
+            series = self._series(runner, inputs, number)
             if 'pred_sem_seg' in sample:
                 panels = _dates(series[0], every=True)
                 panels += _maps(sample, metainfo['palette'], panels)

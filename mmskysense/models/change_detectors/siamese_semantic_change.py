@@ -33,6 +33,8 @@ class SiameseSemanticChange(EncoderDecoder):
         change_head: A decode head of mmseg with two classes, whose
             ``in_channels`` are three times the backbone's.
         ignore_index: Class id of pixels without a label.
+        keep_logits: Leave ``class_logits`` (2K, H, W) and ``change_logits``
+            (2, H, W) on the samples too, for merging of views.
         **kwargs: Of mmseg's ``EncoderDecoder``.
 
     Raises:
@@ -42,10 +44,12 @@ class SiameseSemanticChange(EncoderDecoder):
     def __init__(self,
                  change_head: Mapping[str, Any],
                  ignore_index: int = 255,
+                 keep_logits: bool = False,
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.change_head = MMSEG_MODELS.build(dict(change_head))
         self.ignore_index = ignore_index
+        self.keep_logits = keep_logits
 
     def _maps(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """Maps (2N, C_i, H_i, W_i); the dates of a pair are neighbours."""
@@ -111,13 +115,27 @@ class SiameseSemanticChange(EncoderDecoder):
                                                       [0, 0, 0, 0])
             semantic, changed = (
                 resize(logits, size, mode='bilinear', align_corners=False)
-                [..., :size[0] - bottom, :size[1] - right].argmax(1)
+                [..., :size[0] - bottom, :size[1] - right]
                 for logits in (classes[2 * n:2 * n + 2], change[n:n + 1]))
-            semantic[1] = torch.where(changed[0] == 1, semantic[1],
-                                      semantic[0])
-            sample.pred_sem_seg = PixelData(data=semantic)
-            sample.pred_change = PixelData(data=changed)
+            if self.keep_logits:
+                sample.class_logits = PixelData(data=semantic.flatten(0, 1))
+                sample.change_logits = PixelData(data=changed[0])
+            self.decide(sample, semantic, changed)
         return data_samples
+
+    @staticmethod
+    def decide(sample: Any, classes: Tensor, change: Tensor) -> None:
+        """Class maps of both dates from scores; put on the sample.
+
+        Args:
+            sample: Gets ``pred_sem_seg`` (2, H, W) and ``pred_change``.
+            classes: Logits or probabilities (2, K, H, W).
+            change: The same of no change and change (1, 2, H, W).
+        """
+        semantic, changed = classes.argmax(1), change.argmax(1)
+        semantic[1] = torch.where(changed[0] == 1, semantic[1], semantic[0])
+        sample.pred_sem_seg = PixelData(data=semantic)
+        sample.pred_change = PixelData(data=changed)
 
     def _forward(self, inputs: Mapping[str, Tensor],
                  data_samples: list | None = None
