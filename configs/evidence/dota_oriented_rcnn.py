@@ -63,7 +63,8 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=0,
     persistent_workers=False,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    # Four planes among 976 ships: by chance they are hardly ever seen.
+    sampler=dict(type='mmskysense.RareClassSampler', shuffle=True),
     dataset=dict(**tiles, pipeline=train_pipeline))
 val_dataloader = dict(
     num_workers=0,
