@@ -2,6 +2,10 @@
 #     python tools/analysis_tools/pretraining_evidence.py THIS --data-root DIR
 pretrain = 'eurosat_koleo.py'
 
+# Another start of the encoder: larger weights, blocks of stages 1-2 not as
+# the identity.
+_glorot = ('model.backbone.linear_init=glorot',
+           'model.backbone.post_norm_scale=1.0')
 _without_qsacl = ('model.qsacl_head=None', )
 _without_places = ('model.pixel_head=None', 'model.object_head=None')
 rows = dict(
@@ -17,6 +21,11 @@ rows = dict(
     mgcl=dict(title='MGCL (image, pixel, object), no QSACL',
               options=_without_qsacl),
     full=dict(title='QSACL and MGCL'),
+    random_glorot=dict(
+        title='random weights, Glorot start', trained=False,
+        options=_glorot),
+    full_glorot=dict(
+        title='QSACL and MGCL, Glorot start', options=_glorot),
     # Ablations of the paper, on the full method (16 queries, no experts,
     # prompts, merging).
     queries_4=dict(title='4 queries', options=(

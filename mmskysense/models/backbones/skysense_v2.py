@@ -22,6 +22,7 @@ from .stages import GlobalStage, WindowStage
 
 _POSITIONS = ('rotary', 'rotary_metres', 'none')
 _TOKENIZERS = ('conv', 'wavelength')
+_LINEAR_INITS = ('truncated_normal', 'glorot')
 # Key of the tokenizer that optical sensors share.
 _SHARED = 'wavelength'
 _PATCH_SIZE = 4
@@ -79,6 +80,14 @@ class SkySenseV2(BaseModule):
         tokenizer: ``'conv'``, the paper's: one convolution a sensor; or
             ``'wavelength'``, ours: one :class:`WavelengthTokenizer` for all
             optical sensors, while radar keeps convolutions of its own.
+        post_norm_scale: Initial weight of the residual post-norms of stages
+            1-2. Default 0 as in Swin V2: each of their blocks starts as the
+            identity. With random weights such an encoder sees little but
+            mean colours; 1 lets texture through from the start.
+        linear_init: Initial weights of linear layers:
+            ``'truncated_normal'``, of deviation 0.02 as in Swin V2, or
+            ``'glorot'``, by fan-in and fan-out, which for narrow encoders
+            is several times larger. Ours.
 
     Example:
         >>> import torch
@@ -105,8 +114,11 @@ class SkySenseV2(BaseModule):
                  with_cp: bool = False,
                  drop_path_rate: float = 0.0,
                  init_cfg: dict | None = None,
-                 tokenizer: str = 'conv') -> None:
+                 tokenizer: str = 'conv',
+                 post_norm_scale: float = 0.0,
+                 linear_init: str = 'truncated_normal') -> None:
         super().__init__(_initialisation(init_cfg))
+        self.post_norm_scale, self.linear_init = post_norm_scale, linear_init
         self.arch = get_architecture(arch)
         self.sensors = tuple(sensors or (sensor, ))
         self.sensor = sensor
@@ -256,10 +268,9 @@ class SkySenseV2(BaseModule):
         return _PATCH_SIZE * 2**sum(2 <= i <= index + 1 for i in merging)
 
     def init_weights(self) -> None:
-        """Truncated normal weights, zero biases; or the given checkpoint.
+        """Random weights, zero biases; or the given checkpoint.
 
-        Residual post-norms of stages 1-2 start at zero, as in Swin V2: each
-        of their blocks starts as the identity.
+        See ``linear_init`` and ``post_norm_scale``.
         """
         if (self.init_cfg or {}).get('type') == 'Pretrained':
             load_checkpoint_strictly(self, self.init_cfg['checkpoint'],
@@ -267,7 +278,11 @@ class SkySenseV2(BaseModule):
             return
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                if (self.linear_init == 'glorot'
+                        and isinstance(module, nn.Linear)):
+                    nn.init.xavier_uniform_(module.weight)
+                else:
+                    nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             if isinstance(module, nn.Conv2d):
@@ -277,7 +292,9 @@ class SkySenseV2(BaseModule):
             elif isinstance(module, nn.LayerNorm):
                 post_norm = name.startswith(('stages.0.blocks',
                                              'stages.1.blocks'))
-                nn.init.constant_(module.weight, 0.0 if post_norm else 1.0)
+                nn.init.constant_(
+                    module.weight,
+                    self.post_norm_scale if post_norm else 1.0)
                 nn.init.zeros_(module.bias)
         if _SHARED in self.tokenizers:
             self.tokenizers[_SHARED].init_weights()
@@ -337,6 +354,12 @@ class SkySenseV2(BaseModule):
         if self.position not in _POSITIONS:
             raise ValueError(f"position='{self.position}': expected one of "
                              f'{_POSITIONS}')
+        if self.linear_init not in _LINEAR_INITS:
+            raise ValueError(f"linear_init='{self.linear_init}': expected one "
+                             f'of {_LINEAR_INITS}')
+        if self.post_norm_scale < 0:
+            raise ValueError(f'post_norm_scale={self.post_norm_scale}: '
+                             'expected 0 or more')
         if not self.out_indices or not set(self.out_indices) <= {0, 1, 2, 3}:
             raise ValueError(f'out_indices={self.out_indices}: expected '
                              'stages from 0 to 3')

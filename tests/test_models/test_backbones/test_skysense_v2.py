@@ -349,3 +349,24 @@ def test_a_checkpoint_without_a_type_is_loaded(tmp_path):
 def test_another_initialisation_is_refused(init_cfg):
     with pytest.raises(ValueError, match='init_cfg: expected dict'):
         SkySenseV2('tiny', init_cfg=init_cfg)
+
+
+def test_encoders_start_as_swin_v2_or_by_fan() -> None:
+    torch.manual_seed(0)
+    usual, other = (SkySenseV2('tiny', **options) for options in (
+        {}, dict(linear_init='glorot', post_norm_scale=0.5)))
+    for model in usual, other:
+        model.init_weights()
+    image = torch.randn(1, 3, 64, 64)
+    first = usual.tokenizers['hr_rgb'](image)
+    assert torch.equal(usual.stages[0](first, 'hr_rgb', 1.0), first)
+    first = other.tokenizers['hr_rgb'](image)
+    assert not torch.allclose(
+        other.stages[0](first, 'hr_rgb', 1.0), first, atol=0.1)
+    # Uniform in +-sqrt(6 / (fan_in + fan_out)), deviation sqrt(2 / ...).
+    for model, deviation in (usual, 0.02), (other, (2 / (48 + 192))**0.5):
+        weight = model.stages[0].blocks[0].mlp.fc1.weight
+        assert weight.std().item() == pytest.approx(deviation, rel=0.15)
+    for stage in other.stages[2:]:
+        assert (stage.blocks[0].norm1.weight == 1).all()
+    assert (other.stages[1].blocks[1].norm2.weight == 0.5).all()
