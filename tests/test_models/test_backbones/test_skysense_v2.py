@@ -294,6 +294,8 @@ def test_bfloat16_autocast_is_close(tiny: SkySenseV2) -> None:
     (dict(arch='tiny', out_indices=(4, )), 'out_indices'),
     (dict(arch='tiny', frozen_stages=7), 'frozen_stages=7'),
     (dict(arch='tiny', moe=dict(blocks=6)), 'moe.blocks=6'),
+    (dict(arch='tiny', linear_init='xavier'), "linear_init='xavier'"),
+    (dict(arch='tiny', post_norm_scale=-1.0), 'post_norm_scale=-1.0'),
 ])
 def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
