@@ -1,9 +1,9 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """The tool that makes the evidence's table."""
 
-from inspect import signature
 import importlib.util
 import json
+from inspect import signature
 from pathlib import Path
 
 import pytest
