@@ -82,8 +82,7 @@ class SkySenseV2(BaseModule):
             optical sensors, while radar keeps convolutions of its own.
         post_norm_scale: Initial weight of the residual post-norms of stages
             1-2. Default 0 as in Swin V2: each of their blocks starts as the
-            identity. With random weights such an encoder sees little but
-            mean colours; 1 lets texture through from the start.
+            identity. 1 lets them take part from the start (ours).
         linear_init: Initial weights of linear layers:
             ``'truncated_normal'``, of deviation 0.02 as in Swin V2, or
             ``'glorot'``, by fan-in and fan-out, which for narrow encoders
