@@ -83,7 +83,8 @@ class SkySenseV2(BaseModule):
         post_norm_scale: Initial weight of the residual post-norms of stages
             1-2. Default 0 as in Swin V2: each of their blocks starts as the
             identity. 1 lets them take part from the start (ours).
-        linear_init: Initial weights of linear layers:
+        linear_init: Initial weights of linear layers; experts have a start
+            of their own:
             ``'truncated_normal'``, of deviation 0.02 as in Swin V2, or
             ``'glorot'``, by fan-in and fan-out, which for narrow encoders
             is several times larger. Ours.
