@@ -13,6 +13,7 @@ from mmengine.config import Config, DictAction
 from mmskysense.evaluation.probing import (
     FEATURES,
     METHODS,
+    POOLINGS,
     DenseOptions,
     ImageBatches,
     LabelledImages,
@@ -68,6 +69,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     encoder.add_argument('--sensor', help='of the images (the backbone\'s)')
     encoder.add_argument('--features', choices=FEATURES, default='last')
     encoder.add_argument(
+        '--pooling', choices=POOLINGS, default='mean',
+        help='over places; the deviation beside the mean tells texture')
+    encoder.add_argument(
         '--blocks', type=int, nargs='*', metavar='N',
         help='features of these blocks, side by side; all without numbers')
     encoder.add_argument('--each', action='store_true',
@@ -84,6 +88,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     judge.add_argument('--temperature', type=float, default=0.07)
     judge.add_argument('--plain', action='store_true',
                        help='k-NN with one vote for each neighbour')
+    judge.add_argument('--standardise', action='store_true',
+                       help='k-NN of features of mean 0 and deviation 1 (the '
+                       'linear probe always does that)')
     judge.add_argument('--pixels', type=int, default=10_000,
                        help='training pixels of a segmentation set')
     judge.add_argument('--fraction', type=float, default=1.0,
@@ -136,7 +143,8 @@ def probe(args: argparse.Namespace) -> dict[str, Any]:
 
     def make_encoder(seed: int) -> Any:
         return build_encoder(config, checkpoint, args.branch, features,
-                             args.blocks or (), args.sensor, seed)
+                             args.blocks or (), args.sensor, seed,
+                             args.pooling)
 
     if args.dataset is not None:
         options = {} if args.dataset != 'config' else dict(
@@ -157,7 +165,8 @@ def probe(args: argparse.Namespace) -> dict[str, Any]:
         ProbeOptions(
             args.method, args.k, None if args.plain else args.temperature,
             args.fraction, args.image_size, args.batch_size, args.device,
-            args.bfloat16, args.each, not args.quiet),
+            args.bfloat16, args.each, not args.quiet,
+            args.standardise),
         range(args.seed, args.seed + args.seeds),
         same_weights=checkpoint is not None)
     if args.maps:
@@ -168,9 +177,10 @@ def probe(args: argparse.Namespace) -> dict[str, Any]:
 def probe_pixels(args: argparse.Namespace, source: Config,
                  make_encoder: Any) -> dict[str, Any]:
     """Probe a segmentation set."""
-    if args.method != 'linear' or args.seeds > 1 or args.maps:
+    if (args.method != 'linear' or args.seeds > 1 or args.maps
+            or args.pooling != 'mean'):
         raise ValueError('a segmentation set is probed with --method linear '
-                         'and one seed, and without --maps')
+                         'and one seed, and without --maps and --pooling')
     train = build_split(source, 'train')
     classes = train.metainfo['classes']
     preprocessor: Mapping[str, Any] = (

@@ -24,6 +24,9 @@ rows = dict(
     random_glorot=dict(
         title='random weights, Glorot start', trained=False,
         options=_glorot),
+    image_glorot=dict(
+        title='image level alone, Glorot start',
+        options=_without_qsacl + _without_places + _glorot),
     full_glorot=dict(
         title='QSACL and MGCL, Glorot start', options=_glorot),
     # Ablations of the paper, on the full method (16 queries, no experts,

@@ -62,7 +62,9 @@ def call(tmp_path):
     ('--method', 'knn', '--k', '3'), ('--method', 'linear'),
     ('--blocks', '0', '-1', '--each', '--k', '3', '--plain'),
     ('--features', 'stages', '--fraction', '0.5', '--seeds', '2', '--k', '1',
-     '--bfloat16', '--image-size', '32', '--device', 'cpu')])
+     '--bfloat16', '--image-size', '32', '--device', 'cpu'),
+    ('--features', 'stages', '--pooling', 'mean_deviation', '--standardise',
+     '--k', '3')])
 def test_probe_writes_what_others_read(call, tmp_path, arguments):
     result = call('probe.py', tmp_path / 'config.py', 'none', *arguments)
     assert 0.8 < result['top1'] <= 1 and len(result['ci95']) == 2
@@ -73,6 +75,11 @@ def test_probe_writes_what_others_read(call, tmp_path, arguments):
         assert key in result, key
     assert len(result['per_seed']) == (2 if '--seeds' in arguments else 1)
     assert ('each' in result) == ('--each' in arguments)
+    assert result['standardise'] == ('--standardise' in arguments
+                                     or 'linear' in arguments)
+    if '--pooling' in arguments:
+        assert result['pooling'] == 'mean_deviation'
+        assert result['feature_dims'] == 2 * (16 + 32 + 64 + 128)
 
 
 def test_a_checkpoint_changes_the_figure_a_wrong_one_is_refused(

@@ -44,6 +44,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--seeds', type=int, default=1, metavar='NUMBER')
     parser.add_argument('--pooling', choices=['class_token', 'mean'],
                         default='class_token', help='of the ViT')
+    parser.add_argument('--standardise', action='store_true',
+                        help='k-NN of features of mean 0 and deviation 1')
     parser.add_argument('--json', metavar='FILE', help='write the result')
     parser.add_argument('--quiet', action='store_true',
                         help='no progress bar')
@@ -93,7 +95,7 @@ def probe(args: argparse.Namespace) -> dict[str, Any]:
     if args.baseline == 'colour_forest':
         return colour_forest(train, test, args.fraction, seeds)
     options = dict(method=args.method, fraction=args.fraction, image_size=64,
-                   progress=not args.quiet)
+                   progress=not args.quiet, standardise=args.standardise)
     if args.baseline == 'imagenet':
         options['image_size'] = 224
         return probe_images(make_imagenet_encoder, train, test,

@@ -66,6 +66,9 @@ class ProbingHook(Hook):
         bfloat16: Run the encoder in bfloat16.
         keep: Keep the images in memory, as float32; else they are read anew
             for each probe.
+        pooling: ``'mean'`` or ``'mean_deviation'``, see
+            :class:`FeatureEncoder`.
+        standardise: Bring features to mean 0 and deviation 1 first.
 
     Raises:
         ValueError: Neither lists nor data sets, or interval below 1.
@@ -91,7 +94,9 @@ class ProbingHook(Hook):
                  image_size: int | None = None,
                  batch_size: int = 64,
                  bfloat16: bool = False,
-                 keep: bool = True) -> None:
+                 keep: bool = True,
+                 pooling: str = 'mean',
+                 standardise: bool = False) -> None:
         lists = (data_root, train_list, test_list)
         if (None in lists) == (train is None or test is None):
             raise ValueError(
@@ -110,7 +115,9 @@ class ProbingHook(Hook):
         self.max_images, self.keep = max_images, keep
         self.options = ProbeOptions(
             'knn', k, temperature, image_size=image_size,
-            batch_size=batch_size, bfloat16=bfloat16)
+            batch_size=batch_size, bfloat16=bfloat16,
+            standardise=standardise)
+        self.pooling = pooling
         self._images: dict[str, LabelledImages] = {}
         self._batches: dict[str, ImageBatches] = {}
 
@@ -169,8 +176,8 @@ class ProbingHook(Hook):
         # A ModuleDict has no get().
         fusion = parts['fusion'] if 'fusion' in parts else None  # noqa: SIM401
         sensor = str(self.sensor or getattr(backbone, 'sensor', 'hr_rgb'))
-        return FeatureEncoder(backbone, self.features, (), sensor,
-                              fusion), model.data_preprocessor
+        return FeatureEncoder(backbone, self.features, (), sensor, fusion,
+                              self.pooling), model.data_preprocessor
 
     def _probe(self, runner: Runner, iteration: int) -> None:
         encoder, preprocessor = self._encoder(runner)

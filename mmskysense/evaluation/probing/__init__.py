@@ -11,7 +11,12 @@ from .config_sets import (
 )
 from .dense import DenseOptions, probe_segmentation
 from .extraction import extract_features
-from .feature_encoder import FEATURES, FeatureEncoder, build_encoder
+from .feature_encoder import (
+    FEATURES,
+    POOLINGS,
+    FeatureEncoder,
+    build_encoder,
+)
 from .few_shot_list import write_few_shot_list
 from .image_sets import (
     ImageBatches,
@@ -32,7 +37,8 @@ from .subsets import stratified_subset
 
 __all__ = [
     'DenseOptions', 'FEATURES', 'FeatureEncoder', 'ImageBatches',
-    'LabelledImages', 'LinearProbe', 'METHODS', 'ProbeOptions',
+    'LabelledImages', 'LinearProbe', 'METHODS', 'POOLINGS',
+    'ProbeOptions',
     'bootstrap_interval', 'build_encoder', 'build_split', 'check_split',
     'extract_features', 'find_dataset_config', 'installed_versions',
     'is_segmentation', 'judge_features', 'labelled_images', 'linear_probe',

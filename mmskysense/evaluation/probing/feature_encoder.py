@@ -19,6 +19,7 @@ from mmskysense.utils.checkpoint import name_a_few, read_checkpoint
 from mmskysense.utils.encoder_checkpoint import load_checkpoint_strictly
 
 FEATURES = ('last', 'stages', 'blocks', 'fused')
+POOLINGS = ('mean', 'mean_deviation')
 
 
 class FeatureEncoder(nn.Module):
@@ -35,9 +36,13 @@ class FeatureEncoder(nn.Module):
             count from the end; empty means all.
         sensor: Sensor of images that come as a plain tensor.
         fusion: A :class:`MultiModalTemporalFusion`, for ``'fused'``.
+        pooling: How a map becomes features of the image: ``'mean'`` over
+            places, or ``'mean_deviation'``, the standard deviation over
+            places beside it (ours): how much an image varies is texture,
+            and a mean does not show it.
 
     Raises:
-        ValueError: Unknown features or blocks, or no fusion.
+        ValueError: Unknown features, blocks or pooling, or no fusion.
     """
 
     def __init__(self,
@@ -45,8 +50,12 @@ class FeatureEncoder(nn.Module):
                  features: str = 'last',
                  blocks: Sequence[int] = (),
                  sensor: str = 'hr_rgb',
-                 fusion: nn.Module | None = None) -> None:
+                 fusion: nn.Module | None = None,
+                 pooling: str = 'mean') -> None:
         super().__init__()
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling='{pooling}': expected one of "
+                             f'{POOLINGS}')
         if features not in FEATURES:
             raise ValueError(f"features='{features}': expected one of "
                              f'{FEATURES}')
@@ -54,7 +63,7 @@ class FeatureEncoder(nn.Module):
             raise ValueError("features='fused' needs a pre-training config, "
                              'with model.fusion')
         self.backbone, self.fusion, self.sensor = backbone, fusion, sensor
-        self.features = features
+        self.features, self.pooling = features, pooling
         self.taps: dict[str, nn.Module] = {}
         self.num_prompts: dict[str, int] = {}
         if features in ('stages', 'blocks'):
@@ -145,24 +154,34 @@ class FeatureEncoder(nn.Module):
             for tokens in heard.values()])
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Pooled features by name: means over places.
+        """Pooled features by name.
 
         Args:
             images: Normalised (N, C, H, W).
 
         Returns:
             ``'last'``, ``'fused'``, or a name for each stage or block ->
-            (N, D).
+            (N, D), or (N, 2 D) with deviations: means, then deviations.
         """
         if not self.taps:
-            return {self.features: self.dense(images).mean((2, 3))}
+            return {self.features: self._pool(
+                self.dense(images).flatten(2).transpose(1, 2))}
         with self._listening() as heard:
             self._last_map(images)
         pooled = {}
         for name in self.taps:
             tokens = heard[name].flatten(1, -2)[:, self.num_prompts[name]:]
-            pooled[name] = F.layer_norm(tokens, tokens.shape[-1:]).mean(1)
+            pooled[name] = self._pool(
+                F.layer_norm(tokens, tokens.shape[-1:]))
         return pooled
+
+    def _pool(self, tokens: Tensor) -> Tensor:
+        """Features of images out of tokens (N, L, D)."""
+        mean = tokens.mean(1)
+        if self.pooling == 'mean':
+            return mean
+        # Of the places that are there, not an estimate: 0 for a single one.
+        return torch.cat([mean, tokens.std(1, correction=0)], dim=1)
 
 
 def build_encoder(config: Mapping[str, Any],
@@ -171,7 +190,8 @@ def build_encoder(config: Mapping[str, Any],
                   features: str = 'last',
                   blocks: Sequence[int] = (),
                   sensor: str | None = None,
-                  seed: int = 0
+                  seed: int = 0,
+                  pooling: str = 'mean'
                   ) -> tuple[FeatureEncoder, MultiSensorDataPreprocessor]:
     """Build the encoder of a config, with weights, and its normalisation.
 
@@ -185,6 +205,7 @@ def build_encoder(config: Mapping[str, Any],
         blocks: Likewise.
         sensor: Sensor of the images; the backbone's own by default.
         seed: Of random weights.
+        pooling: See :class:`FeatureEncoder`.
 
     Returns:
         The encoder on the CPU, frozen, in evaluation mode, and the
@@ -233,7 +254,8 @@ def build_encoder(config: Mapping[str, Any],
         **{key: statistics[key] for key in ('mean', 'std')
            if statistics.get(key) is not None
            and 'MultiSensorDataPreprocessor' in str(statistics.get('type'))})
-    wrapped = FeatureEncoder(encoder, features, blocks, sensor, fusion)
+    wrapped = FeatureEncoder(encoder, features, blocks, sensor, fusion,
+                             pooling)
     return wrapped.requires_grad_(False).eval(), preprocessor
 
 

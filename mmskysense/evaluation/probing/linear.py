@@ -11,6 +11,7 @@ import numpy as np
 
 from mmskysense.utils import require
 
+from .standardise import mean_and_deviation
 from .subsets import stratified_subset
 
 # Inverse strengths of regularisation that are tried (ours).
@@ -110,9 +111,7 @@ def _fit(features: np.ndarray, labels: np.ndarray, strength: float,
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    mean = features.mean(0, dtype=np.float64)
-    deviation = features.std(0, dtype=np.float64)
-    deviation[deviation < 1e-12] = 1.0  # a constant feature says nothing
+    mean, deviation = mean_and_deviation(features)
     model = LogisticRegression(C=strength, max_iter=max_iter)
     with warnings.catch_warnings():
         # With little regularisation L-BFGS stops early; validation judges

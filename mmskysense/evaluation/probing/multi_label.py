@@ -24,7 +24,9 @@ from .probe import (
     common_record,
     features_by_seed,
     joined,
+    standardised_tensors,
 )
+from .standardise import standardised
 
 _VALIDATION = 0.2
 # Each resample sorts the scores of every class.
@@ -109,11 +111,7 @@ def _fitted_scores(train: np.ndarray, labels: np.ndarray, test: np.ndarray,
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    mean = train.mean(0, dtype=np.float64)
-    deviation = train.std(0, dtype=np.float64)
-    deviation[deviation < 1e-12] = 1.0
-    train, test = (((part - mean) / deviation).astype(np.float32)
-                   for part in (train, test))
+    train, test = standardised(train, test)
     scores = np.tile(labels.mean(0), (len(test), 1))
     for k in range(labels.shape[1]):
         if 0 < labels[:, k].sum() < len(labels):
@@ -199,6 +197,8 @@ def _scores(train: Tensor, labels: np.ndarray, test: Tensor,
     """Scores (N, K) of test images, and what the probe has chosen."""
     if options.method == 'linear':
         return linear_scores(train.numpy(), labels, test.numpy(), seed=seed)
+    if options.standardise:
+        train, test = standardised_tensors(train, test)
     votes = nearest_neighbour_scores(
         train, torch.from_numpy(labels), test, labels.shape[1], options.k,
         options.temperature, shares=True)

@@ -20,6 +20,7 @@ from .extraction import extract_features
 from .image_sets import ImageBatches, LabelledImages, check_split
 from .linear import linear_probe
 from .neighbours import nearest_neighbour_scores
+from .standardise import standardised
 from .subsets import stratified_subset
 
 METHODS = ('knn', 'linear')
@@ -40,6 +41,8 @@ class ProbeOptions:
         batch_size: Images in a batch.
         device: Where the encoder runs.
         bfloat16: Run the encoder in bfloat16.
+        standardise: For the k-NN, bring each feature to mean 0 and deviation
+            1 of the training images first (the linear probe always does).
         each: Judge every stage or block by itself too.
         progress: Show progress on stderr.
 
@@ -57,6 +60,7 @@ class ProbeOptions:
     bfloat16: bool = False
     each: bool = False
     progress: bool = False
+    standardise: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -86,6 +90,8 @@ def judge_features(train: Tensor,
         bool (N,), which were right, and what the probe has chosen.
     """
     if options.method == 'knn':
+        if options.standardise:
+            train, test = standardised_tensors(train, test)
         scores = nearest_neighbour_scores(
             train, torch.from_numpy(labels), test, num_classes, options.k,
             options.temperature)
@@ -164,6 +170,13 @@ def probe_images(make_encoder: EncoderMaker,
     return result
 
 
+def standardised_tensors(train: Tensor, test: Tensor
+                         ) -> tuple[Tensor, Tensor]:
+    """Training and test features by the training ones, on the CPU."""
+    first, second = standardised(train.numpy(), test.numpy())
+    return torch.from_numpy(first), torch.from_numpy(second)
+
+
 def features_by_seed(
     make_encoder: EncoderMaker, train: LabelledImages, test: LabelledImages,
     options: ProbeOptions, seeds: Sequence[int], same_weights: bool
@@ -208,6 +221,7 @@ def common_record(features: Mapping[str, Mapping[str, Tensor]],
         feature_dims=sum(f.shape[1] for f in features['test'].values()),
         effective_rank=round(
             float(effective_rank(joined(features['test']))), 2),
+        standardise=options.standardise or options.method == 'linear',
         precision='bfloat16' if options.bfloat16 else 'float32',
         per_seed=per_seed)
 

@@ -1,4 +1,5 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -101,6 +102,32 @@ def test_blocks_and_stages(images, branches):
         blocks.dense(images)
 
 
+@pytest.mark.parametrize('features', ['last', 'fused', 'stages', 'blocks'])
+def test_deviation_beside_the_mean(features, images, branches):
+    _, path = branches
+    plain, both = (
+        build_encoder(CONFIGS['pretraining'], path, features=features,
+                      pooling=pooling)[0]
+        for pooling in ('mean', 'mean_deviation'))
+    # 64 px: more than one place in the last map.
+    images = torch.nn.functional.interpolate(images, (64, 64))
+    means, found = plain(images), both(images)
+    assert list(found) == list(means)
+    for name, mean in means.items():
+        torch.testing.assert_close(found[name][:, :mean.shape[1]], mean)
+    if features in ('last', 'fused'):
+        level = both.dense(images).detach().flatten(2).double().numpy()
+        np.testing.assert_allclose(
+            found[features][:, level.shape[1]:].numpy(), level.std(2),
+            rtol=1e-4, atol=1e-5)
+    # An even image varies nowhere in the first, local, blocks.
+    if features == 'blocks':
+        even = both(torch.ones(1, 3, 64, 64))['block 0']
+        assert even[:, 16:].max() < 1e-3 < found['block 0'][:, 16:].min()
+    single = both(images[..., :16, :16])
+    assert all(torch.isfinite(value).all() for value in single.values())
+
+
 def test_dense_maps_of_several_sensors(images, branches):
     _, path = branches
     encoder, _ = build_encoder(CONFIGS['pretraining'], path)
@@ -166,6 +193,7 @@ def test_refusals(tmp_path, branches):
         (dict(config=config, branch='ema'), "branch='ema'"),
         (dict(config=config, sensor='s1_grd'), "sensor 's1_grd'"),
         (dict(config=config, features='first'), "features='first'"),
+        (dict(config=config, pooling='max'), "pooling='max'"),
         (dict(config=CONFIGS['backbone'], features='fused'), 'model.fusion'),
         (dict(config=config, features='blocks', blocks=(9, )), 'block 9'),
         (dict(config=small, checkpoint=path), 'another size'),
