@@ -1,8 +1,12 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
-"""Necks: one pyramid for stock heads out of several sensors or dates."""
+"""Necks: what stock heads take, out of several sensors, dates or stages."""
 
 from .date_difference_neck import DateDifferenceNeck
+from .mean_deviation_pooling import MeanDeviationPooling
 from .multi_sensor_fusion import MultiSensorFusionNeck
 from .temporal_fusion_neck import TemporalFusionNeck
 
-__all__ = ['DateDifferenceNeck', 'MultiSensorFusionNeck', 'TemporalFusionNeck']
+__all__ = [
+    'DateDifferenceNeck', 'MeanDeviationPooling', 'MultiSensorFusionNeck',
+    'TemporalFusionNeck'
+]
