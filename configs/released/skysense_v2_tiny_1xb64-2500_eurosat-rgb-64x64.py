@@ -4,6 +4,9 @@
 #         hr_rgb=images --list train=data/eurosat_rgb/splits/train.txt
 _base_ = ['../evidence/eurosat_koleo.py']
 
+# A start for a narrow encoder; docs/evidence/pretraining.md says what it changed.
+model = dict(backbone=dict(linear_init='glorot', post_norm_scale=1.0))
+
 max_iters = 2500
 warmup_iters = 100
 train_cfg = dict(max_iters=max_iters)
