@@ -4,7 +4,8 @@
 #         hr_rgb=images --list train=data/eurosat_rgb/splits/train.txt
 _base_ = ['../evidence/eurosat_koleo.py']
 
-# A start for a narrow encoder; docs/evidence/pretraining.md says what it changed.
+# A start for a narrow encoder: what it changed is in
+# docs/evidence/pretraining.md.
 model = dict(backbone=dict(linear_init='glorot', post_norm_scale=1.0))
 
 max_iters = 2500
