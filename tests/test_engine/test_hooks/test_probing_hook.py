@@ -175,6 +175,15 @@ def test_the_pretrainers_fused_features():
     expected = model.eval()(dict(hr_rgb=images[:, None]), mode='tensor')
     torch.testing.assert_close(encoder(images)['fused'],
                                expected['fused'].mean((2, 3)))
+    hook = ProbingHook('root', 'train.txt', 'test.txt', features='fused',
+                       sensor='hr_rgb', pooling='mean_deviation',
+                       standardise=True)
+    encoder, _ = hook._encoder(SimpleNamespace(model=model))
+    torch.testing.assert_close(
+        encoder(images)['fused'],
+        torch.cat([expected['fused'].mean((2, 3)),
+                   expected['fused'].flatten(2).std(2, correction=0)], 1))
+    assert hook.options.standardise
 
 
 def test_features_that_are_not_finite_stop_the_run(tmp_path, scenes):

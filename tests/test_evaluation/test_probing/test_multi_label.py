@@ -136,3 +136,20 @@ def test_subsets_grow_and_sets_must_agree(config):
     single = LabelledImages(('x', ), np.array([0]), test.classes)
     with pytest.raises(ValueError, match='one class an image, the other'):
         check_split(single, test)
+
+
+def test_standardised_neighbours_are_not_ruled_by_a_loud_feature(config):
+    class Loud(MeanColour):
+        def forward(self, images):
+            noise = torch.randn(len(images), 2,
+                                generator=torch.Generator().manual_seed(0))
+            return {**super().forward(images), 'noise': 1e5 * noise}
+
+    train, test = (labelled_images(config, s) for s in ('train', 'test'))
+    plain, fair = (
+        probe_multi_label(
+            lambda seed: (Loud(), MultiSensorDataPreprocessor()), train,
+            test, ProbeOptions('knn', k=3, standardise=standardise))
+        for standardise in (False, True))
+    assert fair['map'] > plain['map'] + 0.1
+    assert (plain['standardise'], fair['standardise']) == (False, True)
