@@ -45,7 +45,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--pooling', choices=['class_token', 'mean'],
                         default='class_token', help='of the ViT')
     parser.add_argument('--standardise', action='store_true',
-                        help='k-NN of features of mean 0 and deviation 1')
+                        help='k-NN of features of mean 0 and deviation 1; of '
+                        'all but the random forest')
     parser.add_argument('--json', metavar='FILE', help='write the result')
     parser.add_argument('--quiet', action='store_true',
                         help='no progress bar')

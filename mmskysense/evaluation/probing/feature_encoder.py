@@ -14,6 +14,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from mmskysense.models.data_preprocessors import MultiSensorDataPreprocessor
+from mmskysense.models.necks import pool_mean_deviation
 from mmskysense.registry import MODELS
 from mmskysense.utils.checkpoint import name_a_few, read_checkpoint
 from mmskysense.utils.encoder_checkpoint import load_checkpoint_strictly
@@ -177,11 +178,9 @@ class FeatureEncoder(nn.Module):
 
     def _pool(self, tokens: Tensor) -> Tensor:
         """Features of images out of tokens (N, L, D)."""
-        mean = tokens.mean(1)
         if self.pooling == 'mean':
-            return mean
-        # Of the places that are there, not an estimate: 0 for a single one.
-        return torch.cat([mean, tokens.std(1, correction=0)], dim=1)
+            return tokens.mean(1)
+        return pool_mean_deviation(tokens)
 
 
 def build_encoder(config: Mapping[str, Any],

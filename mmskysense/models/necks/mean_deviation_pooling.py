@@ -11,8 +11,23 @@ from torch import Tensor
 from mmskysense.registry import MODELS
 
 # Of the variance: a map of one place has none, and the slope of a root is
-# infinite at 0.
-_EPSILON = 1e-6
+# infinite at 0; below this it is 0.
+_LEAST_VARIANCE = 1e-12
+
+
+def pool_mean_deviation(places: Tensor) -> Tensor:
+    """Mean and standard deviation over places.
+
+    Args:
+        places: Float (N, L, D), L of at least 1.
+
+    Returns:
+        (N, 2 D): means, then deviations of the places that are there (not
+        an estimate for others: divided by L).
+    """
+    mean = places.mean(1)
+    variance = (places - mean[:, None]).square().mean(1)
+    return torch.cat([mean, variance.clamp(min=_LEAST_VARIANCE).sqrt()], 1)
 
 
 @MODELS.register_module()
@@ -80,8 +95,6 @@ class MeanDeviationPooling(BaseModule):
         pooled = []
         for level in maps:
             places = level.flatten(2).transpose(1, 2)
-            places = F.layer_norm(places, places.shape[-1:])
-            mean = places.mean(1)
-            variance = (places - mean[:, None]).square().mean(1)
-            pooled += [mean, torch.sqrt(variance + _EPSILON)]
+            pooled.append(pool_mean_deviation(
+                F.layer_norm(places, places.shape[-1:])))
         return torch.cat(pooled, dim=1),
