@@ -1,6 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Pre-training: student, teacher, and what they must agree on."""
 
+from .batch_statistics import standardise_by_batch
 from .class_names import (
     ClassTable,
     one_hot_table,
@@ -25,5 +26,5 @@ __all__ = [
     'PixelContrast', 'ProjectionHead', 'QSACLHead', 'QueryDecoder',
     'SkySenseV2Pretrainer', 'effective_rank', 'koleo_loss', 'one_hot_table',
     'read_class_table', 'self_distillation', 'sinkhorn_knopp',
-    'write_class_table'
+    'standardise_by_batch', 'write_class_table'
 ]

@@ -87,9 +87,9 @@ class ObjectContrast(SourceContrast):
             student[source], teacher[source], exists[source] = (
                 torch.cat([part.flatten(0, 1) for part in parts])
                 for parts in zip(*centres, strict=True))
-        logits = self(student)
+        logits = self(student, exists)
         with torch.no_grad():
-            target = teacher_head(teacher)
+            target = teacher_head(teacher, exists)
         return self.matched_loss(logits, target, teacher_temperature, exists)
 
     def centres(self, places: SharedPlaces) -> tuple[Tensor, Tensor, Tensor]:

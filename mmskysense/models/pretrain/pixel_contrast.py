@@ -46,8 +46,9 @@ class PixelContrast(SourceContrast):
                 ]) for source, parts in places.items()
             }
 
-        student = self(samples('student'))
+        shared = samples('shared')
+        student = self(samples('student'), shared)
         with torch.no_grad():
-            teacher = teacher_head(samples('teacher'))
+            teacher = teacher_head(samples('teacher'), shared)
         return self.matched_loss(student, teacher, teacher_temperature,
-                                 samples('shared'))
+                                 shared)

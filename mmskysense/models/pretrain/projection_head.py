@@ -6,6 +6,9 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..across_processes import world_size
+from .batch_statistics import standardise_by_batch
+
 _TINY = 1e-6
 
 
@@ -22,6 +25,10 @@ class ProjectionHead(BaseModule):
         num_prototypes: Prototypes, K.
         hidden_channels: Width of the two hidden layers.
         bottleneck_channels: Width in front of the prototypes.
+        batch_norm: Standardise both hidden layers by the batch, see
+            :func:`standardise_by_batch`. A new encoder's features are all
+            much alike, and so are the cosines of a head without it: targets
+            are close to uniform and say little.
         init_cfg: mmengine's initialisation config.
 
     Attributes:
@@ -33,12 +40,14 @@ class ProjectionHead(BaseModule):
     def __init__(self, in_channels: int, num_prototypes: int,
                  hidden_channels: int = 2048,
                  bottleneck_channels: int = 256,
+                 batch_norm: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if num_prototypes < 2:
             raise ValueError(f'num_prototypes={num_prototypes}: expected at '
                              'least 2, or every assignment is the same')
         self.num_prototypes = num_prototypes
+        self.batch_norm = batch_norm
         self.prototypes_frozen = False
         self.mlp = nn.Sequential(
             nn.Linear(in_channels, hidden_channels), nn.GELU(),
@@ -62,12 +71,24 @@ class ProjectionHead(BaseModule):
         nn.init.normal_(self.prototypes)
         self._is_init = True
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Features (..., in_channels) to logits (..., K), float32.
+    def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Features to cosines with the prototypes.
 
-        In a head of float64 (gradient checks) the logits are float64.
+        Args:
+            x: (*S, ..., in_channels).
+            weight: For ``batch_norm``, (*S), at least 0, which dimensions
+                are the samples and which of them count; None: all do.
+
+        Returns:
+            Logits (*S, ..., K), float32; in a head of float64 (gradient
+            checks) float64.
         """
-        x = self.mlp(x)
+        if weight is None:
+            weight = torch.ones(x.shape[:-1], device=x.device)
+        for layer in self.mlp:
+            if self.batch_norm and isinstance(layer, nn.GELU):
+                x = standardise_by_batch(x, weight)
+            x = layer(x)
         precise = torch.promote_types(x.dtype, torch.float32)
         x = x.to(precise)
         with torch.autocast(x.device.type, enabled=False):
@@ -77,3 +98,13 @@ class ProjectionHead(BaseModule):
             if self.prototypes_frozen:
                 weight = weight.detach() + 0.0 * weight
             return F.linear(x, weight)
+
+    def take_part(self) -> None:
+        """Where this process has no sample: be there for the others' sums."""
+        if not self.batch_norm or world_size() == 1:
+            return
+        for layer in self.mlp[:-1]:
+            if isinstance(layer, nn.Linear):
+                standardise_by_batch(
+                    layer.weight.new_zeros(0, layer.out_features),
+                    layer.weight.new_zeros(0))

@@ -38,6 +38,8 @@ class QSACLHead(BaseModule):
         bottleneck_channels: Its width in front of the prototypes.
         student_temperature: Temperature of the student.
         sinkhorn_iterations: Rounds of Sinkhorn-Knopp.
+        batch_norm: Of the projection head, for each query on its own, see
+            :class:`ProjectionHead`.
         init_cfg: mmengine's initialisation config.
 
     Example:
@@ -58,6 +60,7 @@ class QSACLHead(BaseModule):
                  bottleneck_channels: int = 256,
                  student_temperature: float = 0.1,
                  sinkhorn_iterations: int = 3,
+                 batch_norm: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.student_temperature = student_temperature
@@ -66,7 +69,7 @@ class QSACLHead(BaseModule):
         self.decoder = QueryDecoder(in_channels, num_queries, num_heads)
         self.projection = ProjectionHead(in_channels, num_prototypes,
                                          hidden_channels,
-                                         bottleneck_channels)
+                                         bottleneck_channels, batch_norm)
 
     @property
     def num_queries(self) -> int:
@@ -79,19 +82,24 @@ class QSACLHead(BaseModule):
         self.projection.init_weights()
         self._is_init = True
 
-    def forward(self, fused: Tensor, return_attention: bool = False
+    def forward(self, fused: Tensor, return_attention: bool = False,
+                weight: Tensor | None = None
                 ) -> tuple[Tensor, Tensor | None]:
         """Logits of every query.
 
         Args:
             fused: Fused maps of B views (B, in_channels, h, w).
             return_attention: Also return the queries' attention.
+            weight: Optional, bool (B,), False for views with nothing
+                measured. Only ``batch_norm`` uses it.
 
         Returns:
             z, float32 (B, m, K), cosines; attention (B, m, h, w) or None.
         """
         gathered, attention = self.decoder(fused, return_attention)
-        return self.projection(gathered), attention
+        if weight is None:
+            weight = fused.new_ones(len(fused))
+        return self.projection(gathered, weight), attention
 
     def centre(self, teacher: Tensor, temperature: float,
                weight: Tensor | None = None) -> Tensor:

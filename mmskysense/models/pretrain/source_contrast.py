@@ -35,6 +35,7 @@ class SourceContrast(BaseModule):
         bottleneck_channels: Their width in front of the prototypes.
         student_temperature: Temperature of the student.
         sinkhorn_iterations: Rounds of Sinkhorn-Knopp.
+        batch_norm: Of the projection heads, see :class:`ProjectionHead`.
         init_cfg: mmengine's initialisation config.
     """
 
@@ -45,6 +46,7 @@ class SourceContrast(BaseModule):
                  bottleneck_channels: int = 256,
                  student_temperature: float = 0.1,
                  sinkhorn_iterations: int = 3,
+                 batch_norm: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if not sources:
@@ -57,7 +59,7 @@ class SourceContrast(BaseModule):
         self.sinkhorn_iterations = sinkhorn_iterations
         self.heads = nn.ModuleDict({
             source: ProjectionHead(channels, num_prototypes, hidden_channels,
-                                   bottleneck_channels)
+                                   bottleneck_channels, batch_norm)
             for source, channels in sources.items()
         })
         self._samples = SampleCount(type(self).__name__)
@@ -68,20 +70,29 @@ class SourceContrast(BaseModule):
             head.init_weights()
         self._is_init = True
 
-    def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, features: Mapping[str, Tensor],
+                weight: Mapping[str, Tensor] | None = None
+                ) -> dict[str, Tensor]:
         """Logits of each source that is present.
 
         Args:
             features: Source -> features (..., channels); more sources than
                 this head has are allowed and left out.
+            weight: Source -> bool (...), False for samples that are none; a
+                source left out has all. Only ``batch_norm`` uses it.
 
         Returns:
             Source -> float32 logits (..., K).
         """
-        return {
-            source: head(features[source])
-            for source, head in self.heads.items() if source in features
-        }
+        logits = {}
+        # Absent ones too: heads may talk to those of the other processes.
+        for source, head in self.heads.items():
+            if source in features:
+                logits[source] = head(features[source],
+                                      (weight or {}).get(source))
+            else:
+                head.take_part()
+        return logits
 
     def centre(self, teacher: Tensor, temperature: float,
                weight: Tensor) -> Tensor:

@@ -44,11 +44,12 @@ def query_outputs(student_head: nn.Module, teacher_head: nn.Module,
         shape = tuple(teacher[kind].boxes.shape[:2])
         wanted = with_attention and kind == 'global'
         fused = views.sources[FUSED].maps[:shape[0], :, 0].flatten(0, 1)
-        z, weights = student_head(fused, wanted)
+        seen = teacher[kind].seen[FUSED].flatten()
+        z, weights = student_head(fused, wanted, seen)
         attention = weights if wanted else attention
         own[kind] = z.unflatten(0, shape)
         with torch.no_grad():
-            target, _ = teacher_head(teacher[kind].fused)
+            target, _ = teacher_head(teacher[kind].fused, False, seen)
         other[kind] = target.unflatten(0, shape)
     return QueryOutputs(own, other, attention)
 
@@ -68,11 +69,13 @@ def image_term(student_head: Any, teacher_head: nn.Module, student: Views,
                teacher: Views, temperature: float) -> Tensor:
     """MGCL, image level: pooled features of views agree."""
     with torch.no_grad():
-        target = teacher_head(teacher['global'].pooled)
+        target = teacher_head(teacher['global'].pooled,
+                              teacher['global'].seen)
     local = student.get('local')
     return student_head.loss(
-        student_head(student['global'].pooled), target, temperature,
-        None if local is None else student_head(local.pooled),
+        student_head(student['global'].pooled, student['global'].seen),
+        target, temperature,
+        None if local is None else student_head(local.pooled, local.seen),
         student['global'].seen, None if local is None else local.seen)
 
 

@@ -60,9 +60,10 @@ def part_of(views, tiles):
         views.labels[:, tiles], views.locations[tiles])
 
 
-def model_config(sensors, **backbone):
+def model_config(sensors, batch_norm=False, **backbone):
     """Config of a tiny pre-trainer: queries and the image level."""
-    head = dict(num_prototypes=32, hidden_channels=24, bottleneck_channels=8)
+    head = dict(num_prototypes=32, hidden_channels=24, bottleneck_channels=8,
+                batch_norm=batch_norm)
     return dict(
         type='mmskysense.SkySenseV2Pretrainer',
         backbone=dict(
@@ -79,9 +80,9 @@ def model_config(sensors, **backbone):
             sources=dict(fused=16, **dict.fromkeys(sensors, 128)), **head))
 
 
-def whole_config(sensors, **backbone):
+def whole_config(sensors, batch_norm=False, **backbone):
     """Config of a tiny pre-trainer with everything that there is."""
-    config = model_config(sensors, **backbone)
+    config = model_config(sensors, batch_norm, **backbone)
     shared = {k: v for k, v in config['image_head'].items() if k != 'type'}
     return dict(
         config,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from mmskysense.registry import MODELS
@@ -63,8 +64,9 @@ def lopsided(parts):
     return inputs
 
 
-def test_two_processes_equal_one(parts, tmp_path):
-    config = parts.whole(SENSORS)
+@pytest.mark.parametrize('batch_norm', [False, True])
+def test_two_processes_equal_one(parts, batch_norm, tmp_path):
+    config = parts.whole(SENSORS, batch_norm)
     # All places, as the draw is random.
     config['max_places'] = 10_000
     model = MODELS.build(config)

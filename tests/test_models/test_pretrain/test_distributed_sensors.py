@@ -39,11 +39,13 @@ distributed.destroy_process_group()
 """
 
 
+@pytest.mark.parametrize('batch_norm', [False, True])
 @pytest.mark.parametrize('present', [
     (SENSORS, ('hr_rgb', 's2_l2a')), (('hr_rgb', ), ('s2_l2a', 's1_grd'))],
     ids=['one-lacks-radar', 'nothing-in-common'])
-def test_processes_with_different_sensors(parts, present, tmp_path):
-    torch.save((parts.config(SENSORS),
+def test_processes_with_different_sensors(parts, present, batch_norm,
+                                          tmp_path):
+    torch.save((parts.config(SENSORS, batch_norm),
                 [parts.inputs(sensors) for sensors in present]),
                tmp_path / 'job.pt')
     env = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
