@@ -1,4 +1,4 @@
-# From the encoder of 2500 iterations, 2000 more: hidden layers of the heads
+# From the encoder of 2500 iterations, 2500 more: hidden layers of the heads
 # standardised by the batch, and more variation of colour than at first.
 #     python tools/dataset_converters/build_index.py data/eurosat_rgb \
 #         hr_rgb=images --list train=data/eurosat_rgb/splits/train.txt
@@ -24,7 +24,7 @@ data_preprocessor = dict(
                     band_gain=0.08,
                     grayscale_prob=0.05)))))
 
-max_iters = 2000
+max_iters = 2500
 warmup_iters = 150
 train_cfg = dict(max_iters=max_iters)
 param_scheduler = [
