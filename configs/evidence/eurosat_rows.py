@@ -6,6 +6,11 @@ pretrain = 'eurosat_koleo.py'
 # the identity.
 _glorot = ('model.backbone.linear_init=glorot',
            'model.backbone.post_norm_scale=1.0')
+# Hidden layers of the heads standardised by the batch.
+_norm_image = ('model.image_head.batch_norm=True', )
+_norm = _norm_image + tuple(
+    f'model.{level}_head.batch_norm=True'
+    for level in ('qsacl', 'pixel', 'object'))
 _without_qsacl = ('model.qsacl_head=None', )
 _without_places = ('model.pixel_head=None', 'model.object_head=None')
 rows = dict(
@@ -29,6 +34,12 @@ rows = dict(
         options=_without_qsacl + _without_places + _glorot),
     full_glorot=dict(
         title='QSACL and MGCL, Glorot start', options=_glorot),
+    image_glorot_norm=dict(
+        title='image level alone, Glorot start, batch norm',
+        options=_without_qsacl + _without_places + _glorot + _norm_image),
+    full_glorot_norm=dict(
+        title='QSACL and MGCL, Glorot start, batch norm',
+        options=_glorot + _norm),
     # Ablations of the paper, on the full method (16 queries, no experts,
     # prompts, merging).
     queries_4=dict(title='4 queries', options=(
