@@ -16,16 +16,26 @@ data_root = 'data/image_archive'
 model = dict(
     # Chips of 64 px: at a stride of 16, global views have 4 x 4 places and
     # local ones 2 x 2 for queries to choose among.
-    backbone=dict(sensors=sensors, merge=(2, 3), drop_path_rate=0.0),
+    # The start of weights and the heads' batch norm: docs/evidence/
+    # pretraining.md says what each of them gains.
+    backbone=dict(
+        sensors=sensors,
+        merge=(2, 3),
+        drop_path_rate=0.0,
+        linear_init='glorot',
+        post_norm_scale=1.0),
     fusion=dict(sensors=sensors, drop_path_rate=0.0),
-    qsacl_head=dict(num_prototypes=1024, bottleneck_channels=64),
+    qsacl_head=dict(
+        num_prototypes=1024, bottleneck_channels=64, batch_norm=True),
     image_head=dict(
-        sources=sources, num_prototypes=1024, bottleneck_channels=64),
+        sources=sources, num_prototypes=1024, bottleneck_channels=64,
+        batch_norm=True),
     pixel_head=dict(
-        sources=sources, num_prototypes=1024, bottleneck_channels=64),
+        sources=sources, num_prototypes=1024, bottleneck_channels=64,
+        batch_norm=True),
     object_head=dict(
         sources=sources, num_clusters=4, num_prototypes=1024,
-        bottleneck_channels=64),
+        bottleneck_channels=64, batch_norm=True),
     max_places=16)
 
 # Chips travel whole; their views are cut and varied in a batch, where the
