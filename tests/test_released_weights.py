@@ -19,10 +19,13 @@ METAFILE = ROOT / 'configs/released/metafile.yml'
 RELEASED = [model for model in yaml.safe_load(METAFILE.read_text())['Models']
             if model.get('Weights')]
 MEGABYTE = 10**6
+NAME = 'skysense_v2_tiny_1xb64-2500_eurosat-rgb-64x64'
+# The second starts from the first.
+RECORDS = {NAME: 'released', f'{NAME}_continued': 'continued'}
 
 
 def test_there_are_some():
-    assert len(RELEASED) == 1
+    assert [model['Name'] for model in RELEASED] == list(RECORDS)
     lying = {path.relative_to(ROOT).as_posix()
              for path in (ROOT / 'weights').glob('*.pth')}
     assert lying == {model['Weights'] for model in RELEASED}
@@ -63,10 +66,13 @@ def test_its_figures_are_those_of_the_record(model):
     for method, task in (('knn', 'k-NN probing'),
                          ('linear', 'Linear probing')):
         record = json.loads((ROOT / 'docs/evidence/pretraining' /
-                             f'released_{method}.json').read_text())
+                             f"{RECORDS[model['Name']]}_{method}.json"
+                             ).read_text())
         assert record['checkpoint'] == model['Weights']
         assert found[task] == round(100 * record['top1'], 1)
-        assert f'{found[task]} %' in card and f'{found[task]} %' in readme
+        assert f'{found[task]} %' in card
+        if model is RELEASED[-1]:  # the one that the front page names
+            assert f'{found[task]} %' in readme and model['Name'] in readme
     assert model['Weights'] in card or Path(model['Weights']).name in card
 
 

@@ -42,7 +42,8 @@ def find_collapse(statistics: Mapping[str, Tensor]) -> dict[str, str]:
         found['uniform targets'] = (
             f'the teacher\'s targets are uniform (entropy {uniform:.4f} of '
             '1), there is nothing to learn from: lower the teacher '
-            'temperature or raise the batch size')
+            'temperature, raise the batch size or set batch_norm of the '
+            'heads')
     spread = value('feature_spread', 'mean')
     if spread is not None and spread < _MIN_SPREAD:
         found['equal features'] = (
