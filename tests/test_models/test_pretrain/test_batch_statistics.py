@@ -11,6 +11,9 @@ from mmskysense.models.pretrain import (
     QSACLHead,
     standardise_by_batch,
 )
+from mmskysense.registry import MODELS
+
+SENSORS = ('hr_rgb', 's2_l2a', 's1_grd')
 
 
 def test_equals_batch_normalisation_without_scale_and_shift():
@@ -111,3 +114,24 @@ def test_heads_leave_out_what_was_not_measured():
                                queries(other, weight=seen)[0][seen])
     torch.testing.assert_close(queries(maps)[0],
                                queries(maps, weight=torch.ones(5))[0])
+
+
+def test_a_tile_that_measured_nothing_changes_no_term(parts):
+    config = parts.whole(SENSORS, batch_norm=True)
+    config['max_places'] = 10_000  # all, as the draw is random
+    model = MODELS.build(config)
+    model.init_weights()
+    model.eval()  # geo-context prototypes stay
+    inputs = parts.inputs(SENSORS, batch=4)
+    others = {kind: parts.part_of(views, [0, 1, 3])
+              for kind, views in inputs.items()}
+    for views in inputs.values():
+        for valid in views.valid.values():
+            valid[:, 2] = False
+    with torch.no_grad():
+        losses = model(inputs, mode='loss')
+        expected = model(others, mode='loss')
+    assert len(losses) == 6
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], value, rtol=1e-4, atol=1e-5,
+                                   msg=lambda m, n=name: f'{n}: {m}')
