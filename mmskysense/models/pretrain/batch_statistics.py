@@ -20,7 +20,7 @@ def standardise_by_batch(x: Tensor, weight: Tensor) -> Tensor:
     of this process' own statistics (ours), so that no collective has to take
     part in the backward pass, in the same order on processes whose batches
     have different sensors. Without any gradient of the statistics features
-    collapse to what all samples have in common.
+    of a short run differed in fewer directions (docs/evidence).
 
     Args:
         x: Features (*S, ..., C): S are the dimensions of ``weight``, the

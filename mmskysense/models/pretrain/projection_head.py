@@ -84,7 +84,7 @@ class ProjectionHead(BaseModule):
             checks) float64.
         """
         if weight is None:
-            weight = torch.ones(x.shape[:-1], device=x.device)
+            weight = x.new_ones(x.shape[:-1])
         for layer in self.mlp:
             if self.batch_norm and isinstance(layer, nn.GELU):
                 x = standardise_by_batch(x, weight)
@@ -93,11 +93,11 @@ class ProjectionHead(BaseModule):
         x = x.to(precise)
         with torch.autocast(x.device.type, enabled=False):
             x = F.normalize(x, dim=-1, eps=_TINY)
-            weight = F.normalize(self.prototypes.to(precise), dim=-1,
-                                 eps=_TINY)
+            prototypes = F.normalize(self.prototypes.to(precise), dim=-1,
+                                     eps=_TINY)
             if self.prototypes_frozen:
-                weight = weight.detach() + 0.0 * weight
-            return F.linear(x, weight)
+                prototypes = prototypes.detach() + 0.0 * prototypes
+            return F.linear(x, prototypes)
 
     def take_part(self) -> None:
         """Where this process has no sample: be there for the others' sums."""
