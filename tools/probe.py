@@ -34,6 +34,7 @@ from mmskysense.evaluation.probing import (
 from mmskysense.registry import MODELS
 from mmskysense.utils import check_file, plain_refusal
 from mmskysense.utils.config import read_config
+from mmskysense.utils.precision import tell_emulated_bfloat16
 
 #: How the figures of a record are called.
 FIGURES = dict(top1='top-1', map='mAP')
@@ -133,6 +134,8 @@ def check_arguments(args: argparse.Namespace) -> None:
     if args.dataset and (args.train_list or args.test_list):
         raise ValueError('--dataset has its own lists: leave --train-list '
                          'and --test-list out')
+    if args.bfloat16:
+        tell_emulated_bfloat16('--bfloat16', args.device)
 
 
 def probe(args: argparse.Namespace) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from mmskysense.sensors import get_sensors
 from .file_lists import resolve_lists
 from .tile_index import INDEX_VERSION
 
-_RASTERS = ('.tif', '.tiff', '.vrt', '.jp2', '.png', '.jpg', '.jpeg')
+#: Suffixes of files that are taken for rasters.
+RASTER_SUFFIXES = ('.tif', '.tiff', '.vrt', '.jp2', '.png', '.jpg', '.jpeg')
 _DATE = re.compile(
     r'(?<!\d)((?:19|20)\d{2})[-_]?(0[1-9]|1[0-2])[-_]?'
     r'(0[1-9]|[12]\d|3[01])(?!\d)')
@@ -189,10 +190,10 @@ def _rasters(folder: Path) -> list[Path]:
         raise FileNotFoundError(f'{folder}: expected a folder of rasters, '
                                 'found none; correct SENSOR=FOLDER')
     files = sorted(path for path in folder.rglob('*')
-                   if path.suffix.lower() in _RASTERS)
+                   if path.suffix.lower() in RASTER_SUFFIXES)
     if not files:
         raise FileNotFoundError(f'{folder}: expected rasters '
-                                f'({", ".join(_RASTERS)}), found none')
+                                f'({", ".join(RASTER_SUFFIXES)}), found none')
     return files
 
 

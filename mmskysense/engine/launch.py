@@ -19,6 +19,8 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from torch import distributed
 
+from mmskysense.utils.precision import EMULATED, has_bfloat16
+
 __all__ = ['enable_amp', 'leave_launch', 'prepare_launch']
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
@@ -146,7 +148,8 @@ def enable_amp(cfg: Config) -> None:
 
     On an accelerator mmengine's ``AmpOptimWrapper``: bfloat16 without loss
     scaling where there is bfloat16, else float16 with it. On a CPU, where
-    that one refuses to run, our ``CPUAmpOptimWrapper`` in bfloat16. The
+    that one refuses to run, our ``CPUAmpOptimWrapper`` in bfloat16; a CPU
+    that would only emulate bfloat16 trains in float32, with a warning. The
     dtype of a config that has an ``AmpOptimWrapper`` already is kept.
 
     A scaled loss would drown the balance loss of the experts, which joins
@@ -170,6 +173,10 @@ def enable_amp(cfg: Config) -> None:
         for name in ('dtype', 'loss_scale'):
             settings.pop(name, None)
         settings.type = 'mmskysense.CPUAmpOptimWrapper'
+        if not has_bfloat16():
+            settings.type = 'OptimWrapper'
+            print_log(f'--amp: {EMULATED}; training in float32 instead',
+                      'current', logging.WARNING)
         return
     if wrapper != 'AmpOptimWrapper':
         settings.type = 'AmpOptimWrapper'

@@ -96,7 +96,8 @@ def test_slurm_variables_become_those_of_torch(no_group, monkeypatch,
     assert read['MASTER_ADDR'] == 'node7'
 
 
-def test_amp_keeps_the_other_settings():
+def test_amp_keeps_the_other_settings(monkeypatch):
+    monkeypatch.setattr(launch, 'has_bfloat16', lambda: True)
     cfg = Config(
         dict(
             optim_wrapper=dict(
@@ -107,6 +108,19 @@ def test_amp_keeps_the_other_settings():
     enable_amp(cfg)
     assert cfg.optim_wrapper.to_dict() == dict(
         type='mmskysense.CPUAmpOptimWrapper', clip_grad=dict(max_norm=1.))
+
+
+def test_amp_where_a_cpu_only_emulates_it_is_float32(monkeypatch):
+    warnings = []
+    monkeypatch.setattr(launch, 'has_bfloat16', lambda: False)
+    monkeypatch.setattr(launch, 'print_log',
+                        lambda text, *args, **kwargs: warnings.append(text))
+    cfg = Config(dict(optim_wrapper=dict(
+        type='AmpOptimWrapper', dtype='float16', accumulative_counts=2)))
+    enable_amp(cfg)
+    assert cfg.optim_wrapper.to_dict() == dict(
+        type='OptimWrapper', accumulative_counts=2)
+    assert len(warnings) == 1 and 'float32 instead' in warnings[0]
 
 
 @pytest.mark.parametrize('moe', [None, dict(num_experts=8)])

@@ -64,7 +64,8 @@ COMMANDS = {
                '5 items'),
 }
 #: Tools for files of any data set; they have tests of their own.
-OTHERS = {'build_index', 'count_class_pixels', 'make_fewshot_list'}
+OTHERS = {'build_index', 'count_class_pixels', 'cut_archive',
+          'make_fewshot_list'}
 
 
 def test_every_tool_is_here():
