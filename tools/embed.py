@@ -16,7 +16,6 @@ from mmskysense.apis.input_arguments import (
 )
 from mmskysense.raster import check_output
 from mmskysense.utils import plain_refusal, tidy_termination
-from mmskysense.utils.precision import tell_emulated_bfloat16
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -68,8 +67,6 @@ def main(argv: Sequence[str] | None = None) -> None:
                              "number or 'all'")
         components = None if args.components == 'all' else \
             int(args.components)
-        if args.amp:
-            tell_emulated_bfloat16('--amp', args.device)
         inferencer = EmbeddingInferencer(
             args.config, args.checkpoint, args.device, sensor, args.amp,
             args.cfg_options, features=args.features)

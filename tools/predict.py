@@ -33,7 +33,6 @@ from mmskysense.raster.blend import BLENDS
 from mmskysense.raster.inputs import get_reader
 from mmskysense.utils import plain_refusal, require, tidy_termination
 from mmskysense.utils.config import read_config
-from mmskysense.utils.precision import tell_emulated_bfloat16
 from mmskysense.visualization import save_quick_look
 from mmskysense.visualization.map_page import check_page_folder, save_map_page
 
@@ -249,8 +248,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             raster, sensor = split_raster(args.raster, args.sensor)
         check_output(args.out, [raster])
         options = input_arguments(args)
-        if args.amp:
-            tell_emulated_bfloat16('--amp', args.device)
         task = task_of(config)
         if task in _OTHER_TASKS:
             print(_OTHER_TASKS[task](args, raster, sensor, options))

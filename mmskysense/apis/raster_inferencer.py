@@ -24,6 +24,7 @@ from mmskysense.raster.inputs import (
 from mmskysense.raster.open_files import limit_block_cache
 from mmskysense.utils import check_file
 from mmskysense.utils.config_sensors import register_config_sensors
+from mmskysense.utils.precision import tell_emulated_bfloat16
 
 from .segmentor import InputContract, default_window, input_contract
 
@@ -71,6 +72,8 @@ class RasterInferencer:
         self.cfg = config
         self.device = device or get_device()
         self.amp = amp
+        if amp:
+            tell_emulated_bfloat16('amp', self.device)
         self.contract = self._contract(config, sensor)
 
     def _contract(self, cfg: Config, sensor: str | None) -> InputContract:

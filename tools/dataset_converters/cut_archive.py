@@ -3,7 +3,8 @@
 r"""Cut an archive of large scenes into chips for pre-training.
 
 ROOT is an archive with the ``index.json`` of ``build_index.py``; every
-sensor, date and label raster of a tile is cut to the same ground::
+sensor, date and label raster of a tile is cut to the same ground. Size and
+overlap are in pixels of its finest sensor::
 
     python tools/dataset_converters/build_index.py data/scenes hr_rgb=images
     python tools/dataset_converters/cut_archive.py data/scenes --size 128 \

@@ -30,6 +30,10 @@ model = dict(
         hidden_channels=2048,
         bottleneck_channels=256,
         student_temperature=0.1),
+    # Of the local views, so many that the teacher sees for QSACL, [ours]: with
+    # all four QSACL takes three times as much of a step
+    # (docs/benchmarks/pretraining.md).
+    qsacl_local_views=1,
     # MGCL at its three levels.
     image_head=dict(
         type='mmskysense.ImageContrast',

@@ -8,12 +8,14 @@ thousands of pixels would be decoded for a few percent of their ground.
 from __future__ import annotations
 
 import functools
+import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import rasterio
+from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
@@ -24,6 +26,7 @@ from mmskysense.datasets.tile_index import (
     read_index,
     tile_paths,
 )
+from mmskysense.raster.band_contract import check_alignment
 from mmskysense.raster.grid import GridWindow
 from mmskysense.raster.open_files import damaged, open_raster
 from mmskysense.raster.reader import RasterReader
@@ -39,8 +42,8 @@ from .runner import (
 )
 from .tiling import TilePlan, tile_name
 
-#: What a chip has of its tile beside rasters.
-_KEPT = ('split', 'location')
+#: What a chip does not have of its tile's entry.
+_OF_THE_TILE = ('id', 'bounds')
 
 
 def find_items(index: Path) -> list[ConversionItem]:
@@ -58,7 +61,8 @@ def find_items(index: Path) -> list[ConversionItem]:
         rasters = {}
         for key, value in tile.items():
             names = [value] if isinstance(value, str) else value
-            if names and isinstance(names, list) and all(
+            if key not in ('id', 'split') and names and isinstance(
+                    names, list) and all(
                     isinstance(name, str)
                     and Path(name).suffix.lower() in RASTER_SUFFIXES
                     for name in names):
@@ -77,21 +81,27 @@ def find_items(index: Path) -> list[ConversionItem]:
     return items
 
 
-def common_windows(shapes: Mapping[Path, tuple[int, int]], plan: TilePlan
+def common_windows(shapes: Mapping[Path, tuple[int, int]], plan: TilePlan,
+                   exact: Collection[Path] | None = None
                    ) -> Iterator[dict[Path, GridWindow]]:
     """Windows of the same ground in rasters of different pixel size.
 
+    Where a coarse pixel holds a whole number of fine ones windows end at its
+    borders. Of other rasters each edge is the nearest pixel's: off by half a
+    pixel, as much as tiles of an archive may be.
+
     Args:
         shapes: File -> (height, width) in pixels; all cover one ground.
-        plan: Size and overlap in pixels of the finest raster. Both are
-            multiples of what a coarse pixel holds of fine ones.
+        plan: Size and overlap in pixels of the finest of ``exact``.
+        exact: The sensors' files; others, labels, follow them. All by
+            default.
 
     Yields:
         File -> its window. The last windows of a side are shifted inwards.
 
     Raises:
-        DataError: A coarse pixel does not hold a whole number of fine ones,
-            or the plan would cut through it.
+        DataError: A raster of other proportions, or the plan would cut
+            through coarse pixels.
 
     Example:
         >>> shapes = {Path('fine'): (8, 8), Path('coarse'): (2, 2)}
@@ -99,44 +109,54 @@ def common_windows(shapes: Mapping[Path, tuple[int, int]], plan: TilePlan
         >>> window[Path('fine')].as_tuple(), window[Path('coarse')].as_tuple()
         ((0, 4, 4, 4), (0, 1, 1, 1))
     """
-    finest = max(shapes, key=lambda path: shapes[path])
-    coarsest = min(shapes, key=lambda path: shapes[path])
+    leading = list(shapes if exact is None else exact)
+    finest = max(leading, key=lambda path: shapes[path])
     height, width = shapes[finest]
-    factors = {}
-    for path, shape in shapes.items():
-        factor = height // shape[0]
-        if (shape[0] * factor, shape[1] * factor) != (height, width):
+    unit, coarsest = 1, finest
+    for path, (rows, columns) in shapes.items():
+        # In pixels of the coarser of the two.
+        apart = abs(rows * width - columns * height) / max(
+            height, width, rows, columns)
+        if apart > 1:
             raise DataError(
-                path, f'expected {height} x {width} pixels divided by a whole '
-                f'number, as {finest} has {height} x {width} of the same '
-                f'ground, found {shape[0]} x {shape[1]}',
-                'resample or crop one of them (gdalwarp -tr, -te)')
-        factors[path] = factor
-    unit = factors[coarsest]
-    if any(unit % factor for factor in factors.values()):
-        raise DataError(
-            coarsest, 'expected pixels that are multiples of those of every '
-            f'other raster, found {sorted(set(factors.values()))} fine '
-            'pixels a side', 'resample one of them (gdalwarp -tr)')
+                path, f'expected the proportions of {finest}, {height} x '
+                f'{width} pixels of the same ground, found {rows} x '
+                f'{columns}', 'crop one of them (gdalwarp -te)')
+        factor = height // rows
+        if path in leading and (rows * factor, columns * factor) == (
+                height, width):
+            unit, coarsest = math.lcm(unit, factor), path
     if plan.size % unit or plan.overlap % unit:
         raise DataError(
-            coarsest, f'its pixels hold {unit} x {unit} of the finest: '
-            f'expected size and overlap to be multiples of {unit}, found '
-            f'{plan.size} and {plan.overlap}',
+            coarsest, f'the finest raster has {unit} x {unit} pixels for '
+            f'a whole number of coarse ones: expected size and overlap to be '
+            f'multiples of {unit}, found {plan.size} and {plan.overlap}',
             f'pass for example --size {-(-plan.size // unit) * unit}')
     coarse = TilePlan(plan.size // unit, plan.overlap // unit)
     for window in coarse.windows(height // unit, width // unit):
+        top, left, rows, columns = (n * unit for n in window.as_tuple())
         yield {
-            path: GridWindow(*(number * unit // factor
-                               for number in window.as_tuple()))
-            for path, factor in factors.items()}
+            path: _nearest(top / height, left / width, (top + rows) / height,
+                           (left + columns) / width, shape)
+            for path, shape in shapes.items()}
+
+
+def _nearest(top: float, left: float, bottom: float, right: float,
+             shape: tuple[int, int]) -> GridWindow:
+    """Window between fractions of the sides, of one pixel at least."""
+    row = min(round(top * shape[0]), shape[0] - 1)
+    column = min(round(left * shape[1]), shape[1] - 1)
+    return GridWindow(row, column,
+                      max(1, round(bottom * shape[0]) - row),
+                      max(1, round(right * shape[1]) - column))
 
 
 def cut_raster(source: Path, target: Path, window: GridWindow) -> None:
     """Copy a window with all that a reader goes by, whole or not at all.
 
-    Kept are values, data type, georeference, nodata, masks, names, colours,
-    scales, offsets and units of bands, and tags.
+    Kept are values, data type, georeference (control points too), nodata,
+    masks, names, colours, scales, offsets and units of bands, and tags but
+    for statistics, which are the whole raster's.
 
     Args:
         source: Any raster that GDAL opens.
@@ -175,9 +195,15 @@ def cut_raster(source: Path, target: Path, window: GridWindow) -> None:
             file.descriptions = dataset.descriptions
             file.scales, file.offsets = dataset.scales, dataset.offsets
             file.units = [unit or '' for unit in dataset.units]
-            file.update_tags(**dataset.tags())
-            for band in range(1, dataset.count + 1):
-                file.update_tags(band, **dataset.tags(band))
+            points, their_crs = dataset.gcps
+            if points:
+                file.gcps = [GroundControlPoint(
+                    point.row - window.row, point.col - window.column,
+                    point.x, point.y, point.z) for point in points], their_crs
+            for band in range(dataset.count + 1):  # 0: of the whole file
+                file.update_tags(band, **{
+                    key: value for key, value in dataset.tags(band).items()
+                    if not key.startswith('STATISTICS_')})
             if colours[0] == ColorInterp.palette:
                 file.write_colormap(1, dataset.colormap(1))
             file.write(values)
@@ -189,31 +215,35 @@ def convert_one(item: ConversionItem, out_dir: Path, plan: TilePlan,
                 min_measured: float) -> ItemResult:
     """Cut all rasters of one tile; the record holds entries of the index."""
     tile, rasters = item.payload
-    shapes = {path: open_raster(str(path)).shape
-              for paths in rasters.values() for path in paths}
+    files = [path for paths in rasters.values() for path in paths]
+    sensors = [path for key, paths in rasters.items() if key in SENSORS
+               for path in paths]
+    shapes = {path: open_raster(str(path)).shape for path in files}
+    finest = max(sensors, key=lambda path: shapes[path])
+    check_alignment([RasterReader(path).grid for path in (finest, *files)])
+    found = list(common_windows(shapes, plan, sensors))
+    kept = [windows for windows in found
+            if _is_measured(rasters, windows, min_measured)]
+    chips = [tile_name(item.key, windows[finest]) for windows in kept]
+    entries: list[dict[str, Any]] = [
+        {'id': chip, **{key: value for key, value in tile.items()
+                        if key not in _OF_THE_TILE}} for chip in chips]
     outputs: list[str] = []
-    entries = []
-    empty = 0
-    for windows in common_windows(shapes, plan):
-        if not _is_measured(rasters, windows, min_measured):
-            empty += 1
-            continue
-        finest = max(windows.values(), key=lambda window: window.height)
-        chip = tile_name(item.key, finest)
-        entry: dict[str, Any] = {'id': chip}
-        entry.update((key, tile[key]) for key in _KEPT if key in tile)
-        for key, paths in rasters.items():
-            days = tile.get(f'{key}_dates') or [None] * len(paths)
-            names = _names(key, chip, days)
-            for path, name in zip(paths, names, strict=True):
-                cut_raster(path, out_dir / name, windows[path])
-            outputs += names
+    for key, paths in rasters.items():
+        days = tile.get(f'{key}_dates') or [None] * len(paths)
+        names = [_names(key, chip, days) for chip in chips]
+        # File by file: a series may have more than can stay open.
+        for number, path in enumerate(paths):
+            for of_chip, windows in zip(names, kept, strict=True):
+                cut_raster(path, out_dir / of_chip[number], windows[path])
+        for entry, of_chip in zip(entries, names, strict=True):
+            outputs += of_chip
             if isinstance(tile[key], str):
-                entry[key] = names[0]
+                entry[key] = of_chip[0]
             else:
-                entry[key], entry[f'{key}_dates'] = names, list(days)
-        entries.append(entry)
-    return ItemResult(tuple(outputs), dict(entries=entries, empty=empty))
+                entry[key], entry[f'{key}_dates'] = of_chip, list(days)
+    return ItemResult(tuple(outputs), dict(entries=entries,
+                                           empty=len(found) - len(kept)))
 
 
 def _names(key: str, chip: str, days: Sequence[str | None]) -> list[str]:
@@ -245,8 +275,8 @@ def cut_archive(root: str, out: str, size: int = 512, overlap: int = 0,
     Args:
         root: Archive with the ``index.json`` that ``build_index.py`` writes.
         out: Folder to write: chips by sensor, and their ``index.json``.
-        size: Side of a chip in pixels of a tile's finest raster.
-        overlap: Pixels that neighbours share, of the finest raster.
+        size: Side of a chip in pixels of a tile's finest sensor.
+        overlap: Pixels that neighbours share, of the finest sensor.
         min_measured: A chip of which no raster measured this fraction is
             left out, and counted.
         workers: Processes.

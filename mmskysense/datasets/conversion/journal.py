@@ -45,6 +45,10 @@ class Journal:
             return entries
         with open(self.path, encoding='utf-8') as file:
             lines = file.read().splitlines()
+        if len(lines) < 2:
+            # A run that was refused before its first item: no options hold.
+            self.path.unlink()
+            return entries
         for number, line in enumerate(lines, 1):
             try:
                 entry = json.loads(line)

@@ -93,7 +93,7 @@ class FiniteLossWatch:
         if not isinstance(loss, Tensor):
             loss = torch.tensor(float(loss))
         self._flags.append(~torch.isfinite(loss.detach()).all())
-        self._tiles.append(_tile_names(data_batch))
+        self._tiles.append(tile_names(data_batch))
         self._iterations.append(iteration)
 
     def check(self) -> None:
@@ -109,15 +109,27 @@ class FiniteLossWatch:
         self.__init__()  # type: ignore[misc]
         if any(flags):
             first = flags.index(True)
-            names = ', '.join(tiles[first]) or 'unknown'
-            raise FloatingPointError(
-                f'the loss of iteration {iterations[first]} is not finite; '
-                f'tiles of its batch: {names}. Look at their values '
-                '(nodata, unit), or lower the learning rate, then resume '
-                'from a checkpoint before it')
+            raise not_finite('loss', iterations[first], tiles[first])
 
 
-def _tile_names(data_batch: Any) -> list[str]:
+def not_finite(what: str, iteration: int,
+               tiles: Sequence[str]) -> FloatingPointError:
+    """The error that names a batch, for the caller to raise.
+
+    Args:
+        what: ``'loss'`` or ``'gradient'``.
+        iteration: From 1 on.
+        tiles: Names, see :func:`tile_names`.
+    """
+    return FloatingPointError(
+        f'the {what} of iteration {iteration} is not finite; tiles of this '
+        f"process' batch: {', '.join(tiles) or 'unknown'}. Look at their "
+        'values (nodata, unit), or lower the learning rate, then resume from '
+        'the last checkpoint, which is from before it')
+
+
+def tile_names(data_batch: Any) -> list[str]:
+    """Names of the tiles of a batch, empty where it has none."""
     samples: Sequence[Any] = ()
     if isinstance(data_batch, Mapping):
         samples = data_batch.get('data_samples') or ()

@@ -30,6 +30,7 @@ from mmskysense.evaluation.probing import (
 )
 from mmskysense.registry import HOOKS
 from mmskysense.sensors import get_sensor
+from mmskysense.utils.precision import tell_emulated_bfloat16
 
 
 @HOOKS.register_module()
@@ -126,6 +127,10 @@ class ProbingHook(Hook):
         self._images = dict(zip(('training', 'test'), self._read(),
                                 strict=True))
         self._batches = {}
+        if self.options.bfloat16:
+            tell_emulated_bfloat16(
+                'ProbingHook(bfloat16=True)',
+                next(runner.model.parameters()).device)
         check_split(self._images['training'], self._images['test'])
         self._encoder(runner)
         if self.at_start and runner.iter == 0:

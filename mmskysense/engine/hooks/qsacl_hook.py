@@ -1,6 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """The hook that runs self-distillation: schedules, teacher, watching."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,13 @@ from torch.optim import Optimizer
 from mmskysense.models.pretrain import ProjectionHead
 from mmskysense.registry import HOOKS
 
-from .pretrain_monitor import FiniteLossWatch, expert_load, find_collapse
+from .pretrain_monitor import (
+    FiniteLossWatch,
+    expert_load,
+    find_collapse,
+    not_finite,
+    tile_names,
+)
 from .schedules import cosine, linear_warmup
 
 
@@ -76,7 +83,8 @@ class QSACLHook(Hook):
         self._watch = FiniteLossWatch()
         self._warned: set[str] = set()
         self._stepped = False
-        self._step_watch: Any = None
+        self._step_watches: list[Any] = []
+        self._data_batch: Any = None
 
     def values(self, iteration: int, max_iters: int) -> dict[str, float]:
         """Teacher temperature and momentum of an iteration.
@@ -106,26 +114,39 @@ class QSACLHook(Hook):
         self._watch_steps(runner)
 
     def _watch_steps(self, runner: Runner) -> None:
-        """Have the optimiser tell of its steps.
+        """Have the optimiser tell of its steps, and refuse a spoilt one.
 
         A gradient scaler that finds infinities does not call ``step``; the
-        wrapper's counters do not know of that.
+        wrapper's counters do not know of that. A gradient that is not finite
+        would spoil every weight: the wrapper has just read its norm, where
+        it clips, so that looking at it waits for nothing.
         """
-        if self._step_watch is not None:
-            self._step_watch.remove()
-            self._step_watch = None
+        self._forget_steps()
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         if isinstance(optimizer, Optimizer):
             def note(*_: Any) -> None:
                 self._stepped = True
 
-            self._step_watch = optimizer.register_step_post_hook(note)
+            def refuse(*_: Any) -> None:
+                norm = runner.message_hub.log_scalars.get('train/grad_norm')
+                clips = getattr(runner.optim_wrapper, 'clip_grad_kwargs', None)
+                if clips and norm and not math.isfinite(norm.current()):
+                    raise not_finite('gradient', runner.iter + 1,
+                                     tile_names(self._data_batch))
+
+            self._step_watches = [
+                optimizer.register_step_pre_hook(refuse),
+                optimizer.register_step_post_hook(note)]
+
+    def _forget_steps(self) -> None:
+        for watch in self._step_watches:
+            watch.remove()
+        self._step_watches = []
 
     def after_train(self, runner: Runner) -> None:
         """Give the configured weights back; a last look at the losses."""
-        if self._step_watch is not None:
-            self._step_watch.remove()
-            self._step_watch = None
+        self._forget_steps()
+        self._data_batch = None
         _model(runner).loss_weights.update(self._weights)
         self._watch.check()
 
@@ -133,7 +154,7 @@ class QSACLHook(Hook):
                           data_batch: Any = None) -> None:
         """Set what depends on the iteration."""
         model, step = _model(runner), runner.iter
-        self._stepped = False
+        self._stepped, self._data_batch = False, data_batch
         values = self.values(step, runner.max_iters)
         model.teacher_temperature = values['teacher_temperature']
         for term, length in self.loss_warmup.items():
@@ -156,7 +177,7 @@ class QSACLHook(Hook):
         model = _model(runner)
         # True after the wrapper's turn to step, not while it accumulates.
         moved = runner.optim_wrapper.should_update()
-        if self._step_watch is not None:
+        if self._step_watches:
             moved = self._stepped
         if moved:
             momentum = self.values(runner.iter,

@@ -58,6 +58,11 @@ class EncodedViews:
         """Fused maps (V * N, D, h, w)."""
         return self.sources[FUSED].maps[:, :, 0].flatten(0, 1)
 
+    @property
+    def fused_measured(self) -> Tensor:
+        """Where any sensor measured anything, bool (V * N, h, w)."""
+        return self.sources[FUSED].measured[:, :, 0].flatten(0, 1)
+
 
 def encode_views(branch: nn.ModuleDict, views: ViewBatch) -> EncodedViews:
     """All views of one kind through encoder and fusion, at once.
@@ -96,7 +101,8 @@ def encode_views(branch: nn.ModuleDict, views: ViewBatch) -> EncodedViews:
             views.dates[sensor],
             map_extent(size, backbone.stride(3, sensor),
                        tuple(images[sensor].shape[-2:])))
-    pooled[FUSED] = fused.mean((2, 3)).unflatten(0, shape)
+    pooled[FUSED] = _masked_mean(fused[:, None], measured[:, None])[
+        0].unflatten(0, shape)
     seen[FUSED] = torch.stack(list(seen.values())).any(0)
     sources[FUSED] = SourceMaps(
         fused.unflatten(0, shape)[:, :, None],

@@ -83,7 +83,8 @@ class QSACLHead(BaseModule):
         self._is_init = True
 
     def forward(self, fused: Tensor, return_attention: bool = False,
-                weight: Tensor | None = None
+                weight: Tensor | None = None,
+                measured: Tensor | None = None
                 ) -> tuple[Tensor, Tensor | None]:
         """Logits of every query.
 
@@ -92,11 +93,14 @@ class QSACLHead(BaseModule):
             return_attention: Also return the queries' attention.
             weight: Optional, bool (B,), False for views with nothing
                 measured. Only ``batch_norm`` uses it.
+            measured: Optional, bool (B, h, w), the places that queries may
+                look at.
 
         Returns:
             z, float32 (B, m, K), cosines; attention (B, m, h, w) or None.
         """
-        gathered, attention = self.decoder(fused, return_attention)
+        gathered, attention = self.decoder(fused, return_attention,
+                                           measured)
         if weight is None:
             weight = fused.new_ones(len(fused))
         return self.projection(gathered, weight), attention

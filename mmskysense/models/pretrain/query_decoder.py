@@ -65,13 +65,16 @@ class QueryDecoder(BaseModule):
         return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
 
     def forward(self, fused: Tensor,
-                return_attention: bool = False
+                return_attention: bool = False,
+                measured: Tensor | None = None
                 ) -> tuple[Tensor, Tensor | None]:
         """Gather.
 
         Args:
             fused: Map (B, embed_dims, h, w).
             return_attention: Also return where each query looks.
+            measured: Optional, bool (B, h, w): queries look at nothing else
+                (ours). Of a map with nothing measured, at all of it.
 
         Returns:
             Query features (B, m, embed_dims), and attention (B, m, h, w),
@@ -92,12 +95,20 @@ class QueryDecoder(BaseModule):
         query = self._heads(self.cross_query(self.norm_query(x)))
         key, value = (self._heads(part) for part in self.cross_key_value(
             places).chunk(2, dim=-1))
+        mask = None
+        if measured is not None:
+            mask = measured.flatten(1)
+            # Every query needs a key; such views have no weight later.
+            mask = (mask | ~mask.any(1, keepdim=True))[:, None, None]
         attention = None
         if return_attention:
             scores = query.float() @ key.float().transpose(-2, -1)
-            attention = (scores * query.shape[-1]**-0.5).softmax(-1)
+            scores = scores * query.shape[-1]**-0.5
+            if mask is not None:
+                scores = scores.masked_fill(~mask, float('-inf'))
+            attention = scores.softmax(-1)
             attention = attention.mean(1).unflatten(2, (height, width))
-        gathered = attend(query, key, value)
+        gathered = attend(query, key, value, mask)
         x = x + self.cross_proj(gathered.transpose(1, 2).flatten(2))
         x = x + self.mlp(self.norm_mlp(x))
         return self.norm(x), attention

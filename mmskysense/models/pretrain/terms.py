@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmskysense.structures import ViewBatch
 
+from ..across_processes import gather_over_processes
 from .effective_rank import effective_rank
 from .encoded_views import EncodedViews
 from .koleo import koleo_loss
@@ -45,11 +46,13 @@ def query_outputs(student_head: nn.Module, teacher_head: nn.Module,
         wanted = with_attention and kind == 'global'
         fused = views.sources[FUSED].maps[:shape[0], :, 0].flatten(0, 1)
         seen = teacher[kind].seen[FUSED].flatten()
-        z, weights = student_head(fused, wanted, seen)
+        measured = teacher[kind].fused_measured
+        z, weights = student_head(fused, wanted, seen, measured)
         attention = weights if wanted else attention
         own[kind] = z.unflatten(0, shape)
         with torch.no_grad():
-            target, _ = teacher_head(teacher[kind].fused, False, seen)
+            target, _ = teacher_head(teacher[kind].fused, False, seen,
+                                     measured)
         other[kind] = target.unflatten(0, shape)
     return QueryOutputs(own, other, attention)
 
@@ -138,19 +141,22 @@ def koleo_term(student: Views, sensors: Sequence[str]) -> Tensor:
             together: an absent one takes part as nothing measured.
 
     Returns:
-        Mean over sensors, the fused features, and views.
+        Mean over views of the fused features and of each sensor that two
+        samples or more have, on any process.
     """
     views = student['global']
     known = next(pooled for source, pooled in views.pooled.items()
                  if source != FUSED)
     absent = torch.zeros_like(known), torch.zeros_like(views.seen[FUSED])
-    return torch.stack([
-        koleo_loss(features, measured)
-        for source in (*sensors, FUSED)
+    losses, present = [], []
+    for source in (*sensors, FUSED):
         for features, measured in zip(
-            views.pooled.get(source, absent[0]),
-            views.seen.get(source, absent[1]), strict=True)
-    ]).mean()
+                views.pooled.get(source, absent[0]),
+                views.seen.get(source, absent[1]), strict=True):
+            losses.append(koleo_loss(features, measured))
+            present.append(gather_over_processes(measured.byte()).sum() > 1)
+    return torch.stack(losses).sum() / torch.stack(
+        present).sum().clamp(min=1)
 
 
 @torch.no_grad()

@@ -197,14 +197,122 @@ def test_windows_cover_all_rasters_alike(rows, columns, factors, size, data):
     assert all(counts.min() >= 1 for counts in seen.values())
 
 
+@given(height=st.integers(8, 90), width=st.integers(8, 90),
+       ratio=st.floats(0.05, 3), size=st.integers(4, 40))
+def test_other_rasters_are_cut_to_the_nearest_pixel(height, width, ratio,
+                                                    size):
+    other = max(1, round(height * ratio)), max(1, round(width * ratio))
+    shapes = {Path('sensor'): (height, width), Path('label'): other}
+    if abs(other[0] * width - other[1] * height) > max(height, width, *other):
+        return
+    for windows in common_windows(shapes, TilePlan(size), [Path('sensor')]):
+        ours, theirs = windows[Path('sensor')], windows[Path('label')]
+        assert ours.height == min(size, height)
+        assert ours.width == min(size, width)
+        assert theirs.height >= 1 and theirs.width >= 1
+        assert theirs.row + theirs.height <= other[0]
+        assert theirs.column + theirs.width <= other[1]
+        edges = ((ours.row, theirs.row, height, other[0]),
+                 (ours.column, theirs.column, width, other[1]))
+        for fine, coarse, whole, whole_other in edges:
+            expected = fine / whole * whole_other
+            assert abs(coarse - expected) <= 0.5 or \
+                coarse == whole_other - 1
+
+
+def test_sensors_of_odd_ratio_and_finer_labels(write_raster, tmp_path):
+    """1 m and 10 m of which the last 4 m are missing; labels of 0.5 m."""
+    generator = np.random.default_rng(0)
+    image = generator.integers(1, 255, (3, 104, 104), np.uint8)
+    write_raster('in/hr/a.tif', image, ('R', 'G', 'B'), pixel=1.0)
+    series = generator.integers(1, 9, (2, 10, 10)).astype(np.float32) - 20
+    for day in ('20200101', '20200201'):
+        write_raster(f'in/s1/a_{day}.tif', series, ('VV', 'VH'), pixel=10.4)
+    label = generator.integers(0, 4, (1, 208, 208), np.uint8)
+    write_raster('in/label/a.tif', label, pixel=0.5)
+    index_tiles(tmp_path / 'in', dict(hr_rgb='hr', s1_grd='s1'),
+                dict(osm='label'))
+    cut_archive(str(tmp_path / 'in'), str(tmp_path / 'out'), size=52)
+    tiles = json.loads((tmp_path / 'out/index.json').read_text())['tiles']
+    assert [tile['id'] for tile in tiles] == [
+        f'a_{top}_{top + 52}_{left}_{left + 52}'
+        for top in (0, 52) for left in (0, 52)]
+    for tile in tiles:
+        top, bottom, left, right = map(int, tile['id'].split('_')[1:])
+        np.testing.assert_array_equal(
+            read(tmp_path / 'out' / tile['hr_rgb'][0])[0],
+            image[:, top:bottom, left:right])
+        np.testing.assert_array_equal(
+            read(tmp_path / 'out' / tile['osm'])[0],
+            label[:, 2 * top:2 * bottom, 2 * left:2 * right])
+        assert tile['s1_grd_dates'] == ['2020-01-01', '2020-02-01']
+        for name in tile['s1_grd']:
+            assert read(tmp_path / 'out' / name)[0].shape == (2, 5, 5)
+
+
+def test_other_ground_is_refused(write_raster, tmp_path):
+    image = np.full((3, 32, 32), 9, np.uint8)
+    write_raster('in/hr/a.tif', image, ('R', 'G', 'B'))
+    write_raster('in/label/a.tif', image[:1], origin=(500050.0, 5400000.0))
+    index_tiles(tmp_path / 'in', dict(hr_rgb='hr'), dict(osm='label'))
+    with pytest.raises(DataError, match='label/a.tif.*expected the bounds'):
+        cut_archive(str(tmp_path / 'in'), str(tmp_path / 'out'), size=16)
+
+
+def test_a_corrected_size_can_follow_a_refused_one(sample_world, tmp_path):
+    out = str(tmp_path / 'out')
+    with pytest.raises(DataError, match='multiples of'):
+        cut_archive(str(sample_world), out, size=33)
+    side = rasterio.open(next(sample_world.glob('hr_rgb/train/*.tif'))).width
+    assert cut_archive(str(sample_world), out, size=side).outputs
+
+
+def test_tile_ids_that_look_like_files_and_other_keys(sample_world, tmp_path):
+    root = tmp_path / 'in'
+    shutil.copytree(sample_world, root)
+    index = json.loads((root / 'index.json').read_text())
+    for tile in index['tiles']:
+        tile['id'] = f"x/{tile['id']}.tif"
+        tile['country'] = 'France'
+    (root / 'index.json').write_text(json.dumps(index))
+    side = rasterio.open(next(root.glob('hr_rgb/train/*.tif'))).width
+    cut_archive(str(root), str(tmp_path / 'out'), size=side)
+    for tile in json.loads((tmp_path / 'out/index.json').read_text())[
+            'tiles']:
+        assert tile['country'] == 'France' and tile['id'].startswith('x/')
+        assert 'bounds' not in tile
+        assert (tmp_path / 'out' / tile['hr_rgb'][0]).is_file()
+
+
+def test_control_points_move_and_statistics_go(tmp_path):
+    source, target = tmp_path / 'a.tif', tmp_path / 'b.tif'
+    point = rasterio.control.GroundControlPoint(8, 6, 2.0, 48.0, 0.0)
+    with rasterio.open(source, 'w', driver='GTiff', count=1, height=16,
+                       width=16, dtype='uint8') as file:
+        file.write(np.zeros((1, 16, 16), np.uint8))
+        file.gcps = [point], rasterio.crs.CRS.from_epsg(4326)
+        file.update_tags(1, STATISTICS_MEAN='3', OTHER='x')
+    cut_raster(source, target, GridWindow(4, 2, 8, 8))
+    with rasterio.open(target) as file:
+        points, crs = file.gcps
+        assert (points[0].row, points[0].col) == (4, 4)
+        assert (points[0].x, points[0].y) == (2.0, 48.0)
+        assert crs.to_epsg() == 4326
+        assert 'STATISTICS_MEAN' not in file.tags(1)
+        assert file.tags(1)['OTHER'] == 'x'
+
+
 @pytest.mark.parametrize('shapes, size, words', [
-    (dict(a=(64, 64), b=(10, 10)), 32, 'b: expected 64 x 64.*whole number'),
-    (dict(a=(64, 64), b=(32, 16)), 32, 'b: expected 64 x 64'),
-    (dict(a=(60, 60), b=(30, 30), c=(20, 20)), 30, 'multiples of those'),
+    (dict(a=(64, 64), b=(32, 16)), 32, 'b: expected the proportions of a'),
+    (dict(a=(60, 60), b=(30, 30), c=(20, 20)), 30, None),
+    (dict(a=(60, 60), b=(30, 30), c=(20, 20)), 20, 'c: .*multiples of 6'),
     (dict(a=(64, 64), b=(8, 8)), 20, 'multiples of 8.*--size 24'),
 ])
 def test_pixels_that_do_not_fit_are_refused(shapes, size, words):
     shapes = {Path(key): shape for key, shape in shapes.items()}
+    if words is None:
+        assert len(list(common_windows(shapes, TilePlan(size)))) == 4
+        return
     with pytest.raises(DataError, match=words):
         list(common_windows(shapes, TilePlan(size)))
 

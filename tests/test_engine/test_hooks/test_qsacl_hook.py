@@ -236,6 +236,45 @@ def test_spoilt_weights_are_not_saved():
         hook.before_save_checkpoint(runner, {})
 
 
+@pytest.mark.parametrize('clips', [True, False])
+def test_a_spoilt_gradient_is_not_stepped(clips):
+    """A real wrapper: weights stay as they were, the tiles are named."""
+    model = nn.Linear(2, 1)
+    pretrainer = Model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    wrapper = OptimWrapper(
+        optimizer, clip_grad=dict(max_norm=1.0) if clips else None)
+    runner = make_runner(pretrainer, f'gradient-{clips}')
+    runner.optim_wrapper = wrapper
+    wrapper.message_hub = runner.message_hub
+    hook = QSACLHook(interval=50)
+    hook.before_train(runner)
+
+    def step(scale):
+        batch = dict(data_samples=[dict(tile_id='0042')])
+        hook.before_train_iter(runner, runner.iter, batch)
+        # Finite itself; the gradient of a root at 0 is not.
+        loss = (model(torch.ones(1, 2)) * scale).sqrt().sum() * 0 + 1 \
+            if scale == 0 else model(torch.ones(1, 2)).sum()
+        wrapper.update_params(loss)
+        hook.after_train_iter(runner, runner.iter, batch, dict(loss=loss))
+        runner.iter += 1
+
+    step(1)
+    before = model.weight.detach().clone()
+    if clips:
+        with pytest.raises(FloatingPointError,
+                           match='gradient of iteration 2.*0042'):
+            step(0)
+        assert torch.equal(model.weight, before)
+        assert len(pretrainer.momenta) == 1
+        hook.before_save_checkpoint(runner, {})
+    hook.after_train(runner)
+    step_hooks = (optimizer._optimizer_step_pre_hooks,
+                  optimizer._optimizer_step_post_hooks)
+    assert not any(step_hooks)
+
+
 def test_watch_forgets_what_it_has_checked():
     watch = FiniteLossWatch()
     watch.add(torch.tensor(1.0), {}, 1)

@@ -1,6 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Batches that a real archive gives sooner or later."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -161,3 +162,64 @@ def test_more_prototypes_than_samples_is_said_once_a_head(
     assert sorted(line.split(':')[0] for line in lines) == [
         'ImageContrast', 'ObjectContrast', 'PixelContrast', 'QSACLHead']
     assert all('5000 prototypes for ' in line for line in lines)
+
+
+@pytest.mark.parametrize('batch_norm', [False, True])
+def test_places_without_data_have_no_weight(parts, batch_norm):
+    """What the fusion says of them changes no term and no feature."""
+    config = parts.whole(SENSORS)
+    for level in ('image', 'pixel', 'object', 'qsacl'):
+        config[f'{level}_head'] = dict(config[f'{level}_head'],
+                                       batch_norm=batch_norm)
+    start = MODELS.build(config)
+    start.init_weights()
+    start.train()
+    inputs = {k: mostly_nodata(v) for k, v in parts.inputs(SENSORS).items()}
+
+    def losses(value):
+        """With another constant at places that nothing was measured at."""
+        def replace_empty(module, args, kwargs, output):
+            fused, measured = output
+            return torch.where(measured[:, None], fused, value), measured
+
+        model = deepcopy(start)  # a step moves geo-context's prototypes
+        for branch in (model.student, model.teacher):
+            branch['fusion'].register_forward_hook(
+                replace_empty, with_kwargs=True)
+        torch.manual_seed(0)
+        found = model(inputs, mode='loss')
+        return {name: float(loss.detach()) for name, loss in found.items()}
+
+    one, other = losses(0.3), losses(-7.0)
+    for term in ('qsacl', 'image', 'koleo'):
+        assert one[f'loss_{term}'] == pytest.approx(
+            other[f'loss_{term}'], abs=1e-5), term
+
+
+def test_pooled_fused_features_are_the_mean_of_measured_places(parts):
+    model = MODELS.build(parts.whole(SENSORS))
+    model.init_weights()
+    views = mostly_nodata(parts.inputs(SENSORS)['global'])
+    with torch.no_grad():
+        encoded = model.encode(model.student, views)
+    measured = encoded.fused_measured
+    assert measured.any() and not measured.all()
+    for pooled, fused, places in zip(
+            encoded.pooled['fused'].flatten(0, 1), encoded.fused, measured,
+            strict=True):
+        expected = fused[:, places].mean(1) if places.any() else \
+            torch.zeros_like(pooled)
+        torch.testing.assert_close(pooled, expected)
+
+
+def test_an_absent_sensor_does_not_weaken_koleo(parts):
+    from mmskysense.models.pretrain.terms import koleo_term
+    model = MODELS.build(parts.whole(SENSORS))
+    model.init_weights()
+    views = without_sensor(parts.inputs(SENSORS, 4)['global'])
+    with torch.no_grad():
+        encoded = {'global': model.encode(model.student, views)}
+    with_absent = koleo_term(encoded, SENSORS)
+    assert with_absent != 0
+    torch.testing.assert_close(with_absent,
+                               koleo_term(encoded, SENSORS[:2]))
