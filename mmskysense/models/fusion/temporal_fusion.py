@@ -13,6 +13,7 @@ from mmskysense.sensors import get_sensors
 
 from .masked_resize import masked_resize, place_validity
 from .sequence_layer import MaskedSequenceLayer
+from .up_head import UpHead
 
 _DAYS = 366
 
@@ -44,8 +45,8 @@ class MultiModalTemporalFusion(BaseModule):
         grid: Sensor whose grid is the result's, or ``'finest'``: the finest
             one that is present; also what is taken if the named sensor is
             absent.
-        resample: ``'bilinear'`` or ``'nearest'``, for maps coarser than the
-            grid.
+        resample: ``'bilinear'``, ``'nearest'`` or ``'learned'``
+            (:class:`UpHead`), for maps coarser than the grid.
         with_cp: Recompute layers in the backward pass to save memory.
         init_cfg: mmengine's initialisation config.
 
@@ -84,12 +85,13 @@ class MultiModalTemporalFusion(BaseModule):
         if grid != 'finest' and grid not in self.sensors:
             raise ValueError(f"grid='{grid}': expected 'finest' or one of "
                              f'sensors={self.sensors}')
-        if resample not in ('bilinear', 'nearest'):
-            raise ValueError(f"resample='{resample}': expected 'bilinear' or "
-                             "'nearest'")
+        if resample not in ('bilinear', 'nearest', 'learned'):
+            raise ValueError(f"resample='{resample}': expected 'bilinear', "
+                             "'nearest' or 'learned'")
         self.in_channels, self.embed_dims = in_channels, embed_dims
         self.grid, self.resample, self.with_cp = grid, resample, with_cp
         self.in_proj = nn.Linear(in_channels, embed_dims)
+        self.up_head = UpHead(embed_dims) if resample == 'learned' else None
         # Row 0 is the code of an unknown date.
         self.day_of_year = nn.Embedding(_DAYS + 1, embed_dims)
         self.sensor_codes = nn.Parameter(
@@ -110,6 +112,8 @@ class MultiModalTemporalFusion(BaseModule):
                     nn.init.zeros_(module.bias)
         nn.init.trunc_normal_(self.sensor_codes, std=0.02)
         nn.init.trunc_normal_(self.fusion_token, std=0.02)
+        if self.up_head is not None:
+            self.up_head.init_weights()
         self._is_init = True
 
     def forward(self,
@@ -152,6 +156,8 @@ class MultiModalTemporalFusion(BaseModule):
         batch = len(tokens[0])
         front = self.fusion_token.to(tokens[0].dtype).expand(batch, -1, -1)
         x = torch.cat((front, *tokens), dim=1)
+        if self.up_head is not None:
+            x = x + self.up_head.idle().to(x.dtype)
         mask = None
         if valid:
             mask = torch.cat(
@@ -186,9 +192,12 @@ class MultiModalTemporalFusion(BaseModule):
                 -1, *flat.shape[-2:])
         # Projected first: it commutes with resampling and narrows the maps.
         flat = self.in_proj(flat.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        resized, place_or_none = masked_resize(flat, place, size,
-                                               self.resample)
+        resized, place_or_none = masked_resize(
+            flat, place, size, 'bilinear' if self.up_head else self.resample)
         assert place_or_none is not None
+        coarser = flat.shape[-2] < size[0] or flat.shape[-1] < size[1]
+        if self.up_head is not None and coarser:
+            resized = self.up_head(resized, place_or_none)
         if day is None:
             day = torch.zeros(
                 batch, num_dates, dtype=torch.int64, device=maps.device)
