@@ -1,6 +1,6 @@
 # The released encoder trained on with aerial and satellite images of
 # decimetres, without their labels: chips of 128 px, cut by
-# tools/dataset_converters/cut_scenes.py. docs/evidence/pretraining.md has
+# tools/dataset_converters/cut_archive.py. docs/evidence/pretraining.md has
 # the commands.
 _base_ = [
     '../released/'
