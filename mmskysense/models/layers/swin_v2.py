@@ -60,8 +60,9 @@ class LogSpacedPositionBias(nn.Sequential):
 
     def _compute(self) -> Tensor:
         device = self[0].weight.device
-        table = 16 * torch.sigmoid(
-            super().forward(self._coordinates(device)))
+        # Models may be moved to float64 or bfloat16 as a whole.
+        table = 16 * torch.sigmoid(super().forward(
+            self._coordinates(device).to(self[0].weight.dtype)))
         return table[self._index(device)].permute(2, 0, 1).contiguous()
 
     def train(self, mode: bool = True) -> 'LogSpacedPositionBias':
