@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 #: What to say of a CPU that emulates; the factor is of one training step of
 #: the tiny encoder, docs/evidence/pretraining.md.
 EMULATED = ('this CPU has no instructions for bfloat16, and torch emulates '
-            'them: a training step took 12 times as long as in float32')
+            'them: a training step took about ten times as long as in float32')
 
 
 def has_bfloat16(device: str | torch.device = 'cpu') -> bool:

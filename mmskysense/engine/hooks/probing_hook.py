@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -30,7 +33,7 @@ from mmskysense.evaluation.probing import (
 )
 from mmskysense.registry import HOOKS
 from mmskysense.sensors import get_sensor
-from mmskysense.utils.precision import tell_emulated_bfloat16
+from mmskysense.utils.precision import EMULATED, has_bfloat16
 
 
 @HOOKS.register_module()
@@ -64,7 +67,8 @@ class ProbingHook(Hook):
             None uses all.
         image_size: Side to which images are resized.
         batch_size: Images in a batch.
-        bfloat16: Run the encoder in bfloat16.
+        bfloat16: Run the encoder in bfloat16; in float32, with a warning, on
+            a CPU that would only emulate it.
         keep: Keep the images in memory, as float32; else they are read anew
             for each probe.
         pooling: ``'mean'`` or ``'mean_deviation'``, see
@@ -127,10 +131,11 @@ class ProbingHook(Hook):
         self._images = dict(zip(('training', 'test'), self._read(),
                                 strict=True))
         self._batches = {}
-        if self.options.bfloat16:
-            tell_emulated_bfloat16(
-                'ProbingHook(bfloat16=True)',
-                next(runner.model.parameters()).device)
+        device = next(runner.model.parameters()).device
+        if self.options.bfloat16 and not has_bfloat16(device):
+            print_log(f'ProbingHook(bfloat16=True): {EMULATED}; probing in '
+                      'float32 instead', 'current', logging.WARNING)
+            self.options = replace(self.options, bfloat16=False)
         check_split(self._images['training'], self._images['test'])
         self._encoder(runner)
         if self.at_start and runner.iter == 0:
