@@ -5,15 +5,14 @@ _base_ = [
     '../_base_/schedules/pretrain_2k.py',
 ]
 
-# Learned vectors stand in for embeddings of the names; those of a text
-# encoder: table='FILE.npz' (tools/model_converters/class_names_to_table.py).
+# Embeddings of the sample world's class names; for another map's classes:
+# tools/model_converters/class_names_to_table.py.
 model = dict(
     text_head=dict(
         type='mmskysense.ImageTextAlignment',
         in_channels=192,
-        table=None,
+        table='{{fileDirname}}/../_base_/class_names/'
+        'sample_world_osm_all-MiniLM-L6-v2.npz',
         num_classes=10,
-        learnable=True,
-        embed_dims=64,
         temperature=0.07),
     loss_weights=dict(text=1.0))

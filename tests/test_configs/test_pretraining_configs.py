@@ -13,8 +13,11 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmskysense.datasets.index_builder import index_tiles
+from mmskysense.datasets.sample_world.catalogue import OSM
+from mmskysense.models.pretrain.class_names import read_class_table
 from mmskysense.registry import DATASETS, MODELS
 from mmskysense.sensors import SENSORS
+from mmskysense.utils.text_encoder import MINILM
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / 'configs/skysense_v2'
@@ -123,6 +126,11 @@ def test_labels_are_loaded_where_text_needs_them_and_only_there(name):
     if 'text_head' in cfg.model:
         assert dataset.label_key == 'osm' and crop.label_sizes
         assert labels.num_classes == cfg.model.text_head.num_classes
+        table = read_class_table(cfg.model.text_head.table)
+        assert table.names == OSM.names
+        # Of the names: learned ones would align pixels with no text.
+        assert table.encoder == MINILM
+        assert not cfg.model.text_head.get('learnable')
     else:
         # So that an archive without labels works with data_root=DIR alone.
         assert labels is None and dataset.get('label_key') is None

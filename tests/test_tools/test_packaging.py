@@ -63,6 +63,8 @@ def test_wheel_is_complete(wheel):
                      'mmskysense/.mim/tools/train.py',
                      'mmskysense/.mim/tools/dist_train.sh',
                      'mmskysense/.mim/configs/_base_/default_runtime.py',
+                     'mmskysense/.mim/configs/_base_/class_names/'
+                     'sample_world_osm_all-MiniLM-L6-v2.npz',
                      'mmskysense/engine/launch.py'):
         assert expected in names
     python = {
