@@ -38,7 +38,7 @@ model = dict(
 data_preprocessor = dict(
     type='mmskysense.MultiSensorDataPreprocessor', sensors=sensors)
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=1,
     persistent_workers=True,
     drop_last=True,
@@ -71,8 +71,8 @@ train_dataloader = dict(
             dict(type='mmskysense.PackPretrainInputs'),
         ]))
 
-max_iters = 400
-warmup_iters = 40
+max_iters = 200
+warmup_iters = 30
 train_cfg = dict(max_iters=max_iters)
 param_scheduler = [
     dict(
@@ -99,4 +99,4 @@ custom_hooks = [
         warn_after=200)
 ]
 default_hooks = dict(
-    logger=dict(interval=20), checkpoint=dict(interval=200))
+    logger=dict(interval=20), checkpoint=dict(interval=100))
