@@ -38,6 +38,11 @@ from mmskysense.utils.precision import tell_emulated_bfloat16
 
 #: How the figures of a record are called.
 FIGURES = dict(top1='top-1', map='mAP')
+#: What says nothing when every pixel of a segmentation set is classified.
+DEFAULTS = dict(
+    image_size=None, batch_size=64, each=False, standardise=False, seeds=1,
+    maps=None, pooling='mean', k=20, temperature=0.07, plain=False)
+UNUSED_OF_PIXELS = tuple(DEFAULTS)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -120,6 +125,12 @@ def check_arguments(args: argparse.Namespace) -> None:
         if value is not None and value < 1:
             raise ValueError(f'--{name.replace("_", "-")} {value}: expected '
                              'at least 1')
+    if not 0 < args.fraction <= 1:
+        raise ValueError(f'--fraction {args.fraction}: expected above 0, at '
+                         'most 1 (all labels)')
+    if args.temperature <= 0:
+        raise ValueError(f'--temperature {args.temperature}: expected above '
+                         '0; --plain gives every neighbour one vote')
     if args.device.startswith('cuda') and not torch.cuda.is_available():
         raise ValueError(f'--device {args.device}: no GPU found; use cpu')
     if args.maps and args.blocks is not None:
@@ -180,10 +191,14 @@ def probe(args: argparse.Namespace) -> dict[str, Any]:
 def probe_pixels(args: argparse.Namespace, source: Config,
                  make_encoder: Any) -> dict[str, Any]:
     """Probe a segmentation set."""
-    if (args.method != 'linear' or args.seeds > 1 or args.maps
-            or args.pooling != 'mean'):
-        raise ValueError('a segmentation set is probed with --method linear '
-                         'and one seed, and without --maps and --pooling')
+    if args.method != 'linear':
+        raise ValueError('a segmentation set is probed with --method linear')
+    for name in UNUSED_OF_PIXELS:
+        if getattr(args, name) != DEFAULTS[name]:
+            raise ValueError(
+                f'--{name.replace("_", "-")} has no effect on a segmentation '
+                'set, whose images pass one by one as its test pipeline '
+                'leaves them; leave it out')
     train = build_split(source, 'train')
     classes = train.metainfo['classes']
     preprocessor: Mapping[str, Any] = (
@@ -215,9 +230,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     with plain_refusal('probe.py'):
         check_arguments(args)
         result = probe(args)
+        unused = UNUSED_OF_PIXELS if 'miou' in result else ()
         result.update(
             {name: value for name, value in vars(args).items()
-             if name not in {'each', 'json', 'maps', 'quiet', *result}},
+             if name not in {'each', 'json', 'maps', 'quiet', *result,
+                             *unused}},
             features='blocks' if args.blocks is not None else args.features,
             versions=installed_versions())
         if args.json:

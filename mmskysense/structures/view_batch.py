@@ -176,7 +176,10 @@ class ViewBatch:
                 if len(sizes) > 1:
                     raise ValueError(
                         f"ViewBatch: {field} of '{name}' differ in size "
-                        f'across views: {sorted(sizes)}')
+                        f'across views: {sorted(sizes)}; whole tiles of a '
+                        'batch need one size: cut them with tools/'
+                        'dataset_converters/cut_archive.py, or cut views in '
+                        'the pipeline (MultiCropViews)')
                 most = max(t.shape[0] for row in rows for t in row)
                 fields[field][name] = _stack_padded(rows, most)
         boxes = torch.stack([

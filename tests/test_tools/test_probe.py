@@ -171,3 +171,26 @@ def test_few_shot_list(tmp_path, call, capsys):
     assert 'Bright 1, Dark 1' in capsys.readouterr().out
     with pytest.raises(SystemExit, match='no such file'):
         main([str(tmp_path / 'gone.txt'), 'x', '--fraction', '0.2'])
+
+
+@pytest.mark.parametrize('arguments', [
+    ('--image-size', 64), ('--batch-size', 3), ('--each', ),
+    ('--standardise', ), ('--seeds', 2), ('--k', 5), ('--plain', ),
+    ('--pooling', 'mean_deviation')])
+def test_options_without_effect_on_pixels_are_refused(
+        sample_world, tmp_path, call, arguments):
+    with pytest.raises(SystemExit, match=f'{arguments[0]} has no effect'):
+        call('probe.py', tmp_path / 'config.py', 'none', '--method', 'linear',
+             '--dataset', ROOT / 'configs/_base_/datasets/'
+             'sample_world_segmentation.py', '--data-root', sample_world,
+             *arguments, lists=False)
+
+
+@pytest.mark.parametrize('arguments, word', [
+    (('--fraction', 2), '--fraction 2.0'),
+    (('--temperature', 0), '--temperature 0.0')])
+def test_numbers_are_refused_before_any_feature_is_taken(
+        call, tmp_path, arguments, word, monkeypatch):
+    monkeypatch.setattr(SkySenseV2, 'forward', lambda *_: pytest.fail())
+    with pytest.raises(SystemExit, match=word):
+        call('probe.py', tmp_path / 'config.py', 'none', *arguments)

@@ -59,3 +59,5 @@ default_hooks = dict(
         interval=500,
         max_keep_ckpts=2))
 log_processor = dict(by_epoch=False)
+# Every process draws views of its own; the samplers still share a seed.
+randomness = dict(seed=0, diff_rank_seed=True)

@@ -63,3 +63,5 @@ default_hooks = dict(
         interval=10000,
         max_keep_ckpts=3))
 log_processor = dict(by_epoch=False, window_size=50)
+# Every process draws views of its own; the samplers still share a seed.
+randomness = dict(seed=0, diff_rank_seed=True)

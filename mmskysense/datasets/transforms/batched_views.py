@@ -41,7 +41,8 @@ class BatchedMultiCropViews:
         global_scale: Range of their area, as a fraction of the tile.
         local_views: Number of local views.
         local_scale: Range of their area.
-        aspect_ratio: Range of width / height on the ground.
+        aspect_ratio: Range of width / height on the ground; in a long tile
+            a large view is as long as it must be to have its area.
         flip_prob: Probability of each of the two flips.
         min_valid: The first of ten boxes in which some sensor measured this
             fraction is taken, else the best of them.
@@ -103,8 +104,15 @@ class BatchedMultiCropViews:
         return result
 
     def random_boxes(self, shape: Sequence[int], scale: Sequence[float],
-                     device: torch.device | str = 'cpu') -> Tensor:
+                     device: torch.device | str = 'cpu',
+                     tile_ratio: float = 1.0) -> Tensor:
         """Boxes of random area, shape and place inside the tile.
+
+        Args:
+            shape: Of the result, but for its last dimension.
+            scale: Range of their area, as a fraction of the tile.
+            device: Where to draw.
+            tile_ratio: Width / height of the tiles on the ground.
 
         Returns:
             float32 (``*shape``, 4), x0, y0, x1, y1.
@@ -114,7 +122,9 @@ class BatchedMultiCropViews:
             return torch.rand(*shape, device=device) * (high - low) + low
 
         area = uniform(*scale)
-        ratio = uniform(*(math.log(r) for r in self.aspect_ratio)).exp()
+        # Sides are fractions of the tile's.
+        ratio = uniform(*(math.log(r) for r in self.aspect_ratio)
+                        ).exp() / tile_ratio
         # A shape that does not fit is made less oblong, at the same area.
         ratio = ratio.maximum(area).minimum(1 / area)
         sides = torch.stack(((area * ratio).sqrt(), (area / ratio).sqrt()),
@@ -125,9 +135,12 @@ class BatchedMultiCropViews:
     def _cut(self, tiles: ViewBatch, kind: int, count: int,
              scale: Sequence[float]) -> ViewBatch:
         device = tiles.boxes.device
+        height, width = next((
+            tiles.valid[name].shape[-2:] for name in self.sizes
+            if tiles.valid[name].numel()), (1, 1))
         boxes = self._choose(
             tiles, self.random_boxes((_TRIES, count, tiles.batch_size),
-                                     scale, device))
+                                     scale, device, width / height))
         flips = torch.rand(count, tiles.batch_size, 2,
                            device=device) < self.flip_prob
         images, valid, dates = {}, {}, {}

@@ -44,7 +44,8 @@ class MultiCropViews(BaseTransform):
         global_scale: Range of their area, as a fraction of the tile.
         local_views: Number of local views.
         local_scale: Range of their area.
-        aspect_ratio: Range of width / height on the ground.
+        aspect_ratio: Range of width / height on the ground; in a long tile
+            a large view is as long as it must be to have its area.
         flip_prob: Probability of each of the two flips.
         num_dates: Sensor -> at most so many dates in a view, a random subset
             in order of time, drawn for each view; None or absent means all.
@@ -108,11 +109,18 @@ class MultiCropViews(BaseTransform):
         self.num_dates = dict(num_dates or {})
         self.min_valid = min_valid
 
-    def random_box(self, scale: Sequence[float]) -> Box:
-        """Draw a box of random area, shape and place inside the tile."""
+    def random_box(self, scale: Sequence[float],
+                   tile_ratio: float = 1.0) -> Box:
+        """Draw a box of random area, shape and place inside the tile.
+
+        Args:
+            scale: Range of its area, as a fraction of the tile.
+            tile_ratio: Width / height of the tile on the ground.
+        """
         area = np.random.uniform(*scale)
         ratio = math.exp(
             np.random.uniform(*(math.log(r) for r in self.aspect_ratio)))
+        ratio /= tile_ratio  # sides are fractions of the tile's
         # A shape that does not fit is made less oblong, at the same area.
         ratio = min(max(ratio, area), 1 / area)
         width = min(math.sqrt(area * ratio), 1.0)
@@ -123,13 +131,16 @@ class MultiCropViews(BaseTransform):
 
     def _measured_box(self, scale: Sequence[float], results: dict) -> Box:
         """Draw boxes until one shows enough measured ground."""
+        tile_ratio = next((
+            valid.shape[-1] / valid.shape[-2] for name in self.sizes
+            if len(valid := results['valid'][name])), 1.0)
         if any(len(valid := results['valid'][name]) and valid[0].all()
                for name in self.sizes):
-            return self.random_box(scale)
+            return self.random_box(scale, tile_ratio)
         masks = [results['valid'][name] for name in self.sizes]
         best, best_fraction = None, -1.0
         for number in range(20):
-            box = self.random_box(scale)
+            box = self.random_box(scale, tile_ratio)
             if number >= 10:
                 # Hardly anything is measured: look where something is.
                 box = _onto_measured(box, masks)

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmskysense.models.layers import take_choices
+
 # Limits are ours. A healthy run stays far from all of them.
 _MIN_USAGE = 0.02
 _MAX_UNIFORM = 0.995
@@ -62,18 +64,17 @@ def expert_load(model: nn.Module) -> dict[str, Tensor]:
     """Share of the busiest and of the idlest expert over all mixtures.
 
     Args:
-        model: Any module; of the student, the last forward pass counts.
+        model: Any module; of the student, all passes since the last call
+            count, of all sensors and views.
 
     Returns:
         ``moe_max_load`` and ``moe_min_load``, or nothing without mixtures.
     """
-    loads = [
-        module.last_load for module in model.modules()
-        if getattr(module, 'last_load', None) is not None
-    ]
-    if not loads:
+    choices = take_choices(model)
+    if not choices:
         return {}
-    stacked = torch.stack(loads)
+    stacked = torch.stack([
+        chosen / chosen.sum().clamp(min=1) for chosen in choices])
     return dict(moe_max_load=stacked.max(), moe_min_load=stacked.min())
 
 

@@ -63,8 +63,8 @@ class ProbingHook(Hook):
         sensor: Sensor of the images; the encoder's own by default.
         k: Neighbours.
         temperature: Of their weights; None for plain votes.
-        max_images: Of each list at most so many are used, drawn by class;
-            None uses all.
+        max_images: Of each list about so many are used, drawn by class,
+            one of each class at least; None uses all.
         image_size: Side to which images are resized.
         batch_size: Images in a batch.
         bfloat16: Run the encoder in bfloat16; in float32, with a warning, on
@@ -137,7 +137,7 @@ class ProbingHook(Hook):
                       'float32 instead', 'current', logging.WARNING)
             self.options = replace(self.options, bfloat16=False)
         check_split(self._images['training'], self._images['test'])
-        self._encoder(runner)
+        get_sensor(self._encoder(runner)[0].sensor)
         if self.at_start and runner.iter == 0:
             self._probe(runner, 0)
 

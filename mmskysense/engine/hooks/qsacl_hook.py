@@ -24,6 +24,9 @@ from .pretrain_monitor import (
 )
 from .schedules import cosine, linear_warmup
 
+# exp(-2 / 0.03), of the lowest cosine, is near float32's end.
+_LEAST_TEMPERATURE = 0.03
+
 
 @HOOKS.register_module()
 class QSACLHook(Hook):
@@ -63,9 +66,17 @@ class QSACLHook(Hook):
                  loss_warmup: Mapping[str, int] | None = None,
                  interval: int = 50,
                  warn_after: int = 500) -> None:
-        if min(teacher_temperature) <= 0:
-            raise ValueError(f'teacher_temperature={teacher_temperature}: '
-                             'expected two positive numbers')
+        if min(teacher_temperature) < _LEAST_TEMPERATURE:
+            raise ValueError(
+                f'teacher_temperature={teacher_temperature}: expected two '
+                f'numbers from {_LEAST_TEMPERATURE} on; below it exp(cosine '
+                '/ temperature) leaves the range of float32')
+        for name, count in (
+                ('teacher_temperature_iters', teacher_temperature_iters),
+                ('freeze_prototypes_iters', freeze_prototypes_iters),
+                ('warn_after', warn_after)):
+            if count < 0:
+                raise ValueError(f'{name}={count}: expected at least 0')
         if not all(0 <= value <= 1 for value in momentum):
             raise ValueError(f'momentum={momentum}: expected two numbers '
                              'from 0 to 1')

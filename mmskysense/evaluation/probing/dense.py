@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -48,6 +48,13 @@ class DenseOptions:
     device: str = 'cpu'
     bfloat16: bool = False
     progress: bool = False
+
+
+class _Sizes(NamedTuple):
+    """Height and width of an input, without and with its padding."""
+
+    image: tuple[int, int]
+    padded: tuple[int, int]
 
 
 def probe_segmentation(encoder: FeatureEncoder,
@@ -119,8 +126,8 @@ def probe_segmentation(encoder: FeatureEncoder,
 
 def _maps(encoder: FeatureEncoder, dataset: Any, index: np.ndarray,
           preprocessor: torch.nn.Module, options: DenseOptions,
-          name: str) -> Iterator[tuple[Tensor, np.ndarray, tuple[int, int]]]:
-    """Features (1, D, h, w), label (H, W) and the padded input's size."""
+          name: str) -> Iterator[tuple[Tensor, np.ndarray, _Sizes]]:
+    """Features (1, D, h, w), label (H, W) and the input's sizes."""
     bar = tqdm(index, desc=name, unit='image', leave=False,
                disable=None if options.progress else True)
     for number in bar:
@@ -131,12 +138,15 @@ def _maps(encoder: FeatureEncoder, dataset: Any, index: np.ndarray,
                              'no gt_sem_seg; load annotations in the test '
                              'pipeline')
         label = sample.gt_sem_seg.data[0].cpu().numpy()
-        size = sample.metainfo.get('pad_shape') or label.shape
+        shape = sample.metainfo.get('img_shape') or label.shape
+        padded = sample.metainfo.get('pad_shape') or shape
+        sizes = _Sizes((int(shape[0]), int(shape[1])),
+                       (int(padded[0]), int(padded[1])))
         with torch.inference_mode(), torch.autocast(
                 torch.device(options.device).type, torch.bfloat16,
                 enabled=options.bfloat16):
             features = encoder.dense(inputs).float()
-        yield features, label, (int(size[0]), int(size[1]))
+        yield features, label, sizes
 
 
 def _draw_pixels(encoder: FeatureEncoder, dataset: Any, index: np.ndarray,
@@ -146,7 +156,7 @@ def _draw_pixels(encoder: FeatureEncoder, dataset: Any, index: np.ndarray,
     random = np.random.default_rng(seed)
     each = max(options.pixels // max(len(index), 1), 1)
     features, labels, images = [], [], []
-    for number, (level, label, size) in enumerate(_maps(
+    for number, (level, label, sizes) in enumerate(_maps(
             encoder, dataset, index, preprocessor, options,
             'training images')):
         known = np.flatnonzero(label != IGNORE)
@@ -155,8 +165,11 @@ def _draw_pixels(encoder: FeatureEncoder, dataset: Any, index: np.ndarray,
         known = random.choice(known, min(each, known.size), replace=False)
         rows, columns = np.divmod(known, label.shape[1])
         # Centres of pixels in [-1, 1], as interpolate(align_corners=False).
+        # The label may be on the grid from before the image was resized.
+        reach = np.divide(sizes.image, sizes.padded)
         places = torch.from_numpy(np.stack(
-            [(2 * columns + 1) / size[1] - 1, (2 * rows + 1) / size[0] - 1],
+            [(2 * columns + 1) / label.shape[1] * reach[1] - 1,
+             (2 * rows + 1) / label.shape[0] * reach[0] - 1],
             axis=-1)).to(level)
         drawn = F.grid_sample(level, places[None, None], mode='bilinear',
                               padding_mode='border', align_corners=False)
@@ -176,15 +189,18 @@ def _predictions(encoder: FeatureEncoder, dataset: Any,
     """Label and predicted class ids (H, W) of every image."""
     weight = torch.from_numpy(model.weight).float().to(options.device)
     bias = torch.from_numpy(model.bias).float().to(options.device)
-    for level, label, size in _maps(
+    for level, label, sizes in _maps(
             encoder, dataset, np.arange(len(dataset)), preprocessor, options,
             'test images'):
         # A linear model commutes with bilinear interpolation.
         scores = F.conv2d(level, weight[:, :, None, None], bias)
-        scores = F.interpolate(scores, size, mode='bilinear',
+        scores = F.interpolate(scores, sizes.padded, mode='bilinear',
                                align_corners=False)
-        scores = scores[0, :, :label.shape[0], :label.shape[1]]
-        yield label, model.classes[scores.argmax(0).cpu().numpy()]
+        scores = scores[:, :, :sizes.image[0], :sizes.image[1]]
+        if sizes.image != label.shape:
+            scores = F.interpolate(scores, label.shape, mode='bilinear',
+                                   align_corners=False)
+        yield label, model.classes[scores[0].argmax(0).cpu().numpy()]
 
 
 def _mean_iou(confusion: np.ndarray) -> np.ndarray:

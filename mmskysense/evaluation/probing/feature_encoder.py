@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from mmskysense.models.data_preprocessors import MultiSensorDataPreprocessor
 from mmskysense.models.necks import pool_mean_deviation
 from mmskysense.registry import MODELS
-from mmskysense.utils.checkpoint import name_a_few, read_checkpoint
 from mmskysense.utils.encoder_checkpoint import load_checkpoint_strictly
+from mmskysense.utils.part_checkpoint import load_part_strictly
 
 FEATURES = ('last', 'stages', 'blocks', 'fused')
 POOLINGS = ('mean', 'mean_deviation')
@@ -30,7 +30,8 @@ class FeatureEncoder(nn.Module):
         backbone: With ``forward(images)`` to a tuple of maps.
         features: ``'last'``: the last map; ``'stages'``: the output of each
             stage; ``'blocks'``: of chosen blocks; ``'fused'``: the last
-            map behind the fusion transformer, one sensor and one date. The
+            map behind the fusion transformer, one sensor and one date, and
+            before geo-context, if the model has that. The
             maps of intermediate stages and blocks pass a layer norm without
             parameters, since pre-training trains a norm for the last alone.
         blocks: Numbers of blocks, from 0 over all stages; negative ones
@@ -245,7 +246,8 @@ def build_encoder(config: Mapping[str, Any],
     if checkpoint is not None:
         load_checkpoint_strictly(encoder, checkpoint, branch=branch)
         if fusion is not None:
-            _load_fusion(fusion, checkpoint, branch or 'teacher')
+            load_part_strictly(fusion, checkpoint,
+                               f"{branch or 'teacher'}.fusion")
     statistics = (model.get('data_preprocessor')
                   or config.get('data_preprocessor') or {})
     preprocessor = MultiSensorDataPreprocessor(
@@ -283,25 +285,3 @@ def _find_backbone(config: Mapping[str, Any]
         'or backbone, found neither; give a pre-training config, one of '
         'configs/classification, or a file with backbone = dict(type='
         "'mmskysense.SkySenseV2', ...)")
-
-
-def _load_fusion(fusion: nn.Module, checkpoint: str | os.PathLike,
-                 branch: str) -> None:
-    content = read_checkpoint(os.fspath(checkpoint))
-    prefix = f'{branch}.fusion.'
-    state = {key.removeprefix('module.').removeprefix(prefix): value
-             for key, value in content.get('state_dict', content).items()
-             if key.removeprefix('module.').startswith(prefix)}
-    if not state:
-        raise ValueError(f"checkpoint {checkpoint}: has no '{prefix}*', "
-                         "which features='fused' needs; give a checkpoint of "
-                         'pre-training')
-    own = fusion.state_dict()
-    wrong = sorted(set(own) ^ set(state)) + [
-        key for key, value in state.items()
-        if key in own and own[key].shape != value.shape]
-    if wrong:
-        raise ValueError(f'checkpoint {checkpoint}: its fusion is not the '
-                         f"config's, {len(wrong)} keys differ"
-                         f'{name_a_few(wrong)}; use its own config')
-    fusion.load_state_dict(state)

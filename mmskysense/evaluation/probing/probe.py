@@ -47,7 +47,7 @@ class ProbeOptions:
         progress: Show progress on stderr.
 
     Raises:
-        ValueError: Unknown method.
+        ValueError: Unknown method, or a number out of range.
     """
 
     method: str = 'knn'
@@ -66,6 +66,16 @@ class ProbeOptions:
         if self.method not in METHODS:
             raise ValueError(f"method='{self.method}': expected one of "
                              f'{METHODS}')
+        for name in ('k', 'image_size', 'batch_size'):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f'{name}={value}: expected at least 1')
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f'fraction={self.fraction}: expected above 0, '
+                             'at most 1 (all labels)')
+        if self.temperature is not None and self.temperature <= 0:
+            raise ValueError(f'temperature={self.temperature}: expected '
+                             'above 0, or None for plain votes')
 
 
 def judge_features(train: Tensor,

@@ -16,7 +16,12 @@ from mmskysense.registry import MODELS
 from mmskysense.sensors import get_sensor
 from mmskysense.utils.encoder_checkpoint import load_checkpoint_strictly
 
-from ..layers import AdaptivePatchMerging, Tokenizer, WavelengthTokenizer
+from ..layers import (
+    AdaptivePatchMerging,
+    Tokenizer,
+    WavelengthTokenizer,
+    share_balance,
+)
 from .architectures import get_architecture
 from .stages import GlobalStage, WindowStage
 
@@ -157,6 +162,9 @@ class SkySenseV2(BaseModule):
                     num_prompts, experts[blocks], position != 'none',
                     layer_scale, drop_path[blocks], with_cp)
             self.stages.append(stage)
+        #: Forward passes of a training step, such as kinds of views: they
+        #: and the sensors share the weight of the experts' balance.
+        self.passes_per_step = 1
         self.norms = nn.ModuleDict({
             str(index): nn.LayerNorm(widths[index])
             for index in self.out_indices
@@ -185,6 +193,7 @@ class SkySenseV2(BaseModule):
         if isinstance(inputs, Tensor):
             _check_input(inputs, self.sensor, self.sensors, 4)
             absent = self._absent_parameters({self.sensor})
+            share_balance(self, self.passes_per_step)
             return self._encode(inputs, self.sensor, absent)
         present = {
             sensor: images
@@ -195,6 +204,7 @@ class SkySenseV2(BaseModule):
             raise ValueError('every sensor is absent from the inputs, whose '
                              f'shapes are {shapes}')
         absent = self._absent_parameters(set(present))
+        share_balance(self, self.passes_per_step * len(present))
         maps = {}
         for sensor, images in present.items():
             _check_input(images, sensor, self.sensors, 5)

@@ -59,6 +59,9 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
         views: Config of a transform such as :class:`BatchedMultiCropViews`,
             that cuts views out of whole tiles on the device.
         non_blocking: Copy to the device without waiting.
+        keep_valid: Of several sensors, also say which pixels were measured:
+            ``valid_pixels``, sensor -> bool (T, H, W), in each sample. The
+            pre-training model sets it.
 
     Raises:
         KeyError: Unknown sensor.
@@ -80,11 +83,13 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
             batch_augments: Mapping[str, Any] | None = None,
             num_classes: int | None = None,
             views: Mapping[str, Any] | None = None,
-            non_blocking: bool = False) -> None:
+            non_blocking: bool = False,
+            keep_valid: bool = False) -> None:
         super().__init__(non_blocking=non_blocking)
         if pad_size_divisor < 1:
             raise ValueError('pad_size_divisor must be at least 1, found '
                              f'{pad_size_divisor}')
+        self.keep_valid = keep_valid
         self.sensors = None if sensors is None else tuple(sensors)
         get_sensors(self.sensors or ())
         first = self.sensors[0] if self.sensors else 'hr_rgb'
@@ -276,6 +281,7 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
         images = inputs.get('images', inputs)
         result: dict[str, Tensor] = {}
         seen: dict[str, Tensor] = {}
+        pixels: dict[str, Tensor] = {}
         shapes: dict[str, list[tuple[int, ...]]] = {}
         for name, tensors in images.items():
             sensor = self._known(name)
@@ -290,7 +296,8 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
                 (len(tensors), dates, sensor.num_bands, *target),
                 dtype=torch.float32)
             measured = torch.zeros(
-                batch.shape[:2], dtype=torch.bool, device=batch.device)
+                (*batch.shape[:2], *target), dtype=torch.bool,
+                device=batch.device)
             for n, (image, mask) in enumerate(
                     zip(tensors, masks, strict=True)):
                 if not len(image):
@@ -299,11 +306,15 @@ class MultiSensorDataPreprocessor(BaseDataPreprocessor):
                 height, width = image.shape[-2:]
                 batch[n, :len(image), :, :height, :width] = self.normalize(
                     image, sensor, mask)
-                measured[n, :len(image)] = mask.flatten(1).any(1)
-            result[name], seen[name] = batch, measured
+                measured[n, :len(image), :height, :width] = mask
+            result[name], pixels[name] = batch, measured
+            seen[name] = measured.flatten(2).any(2)
         if samples is not None:
             self._add_dates(samples, inputs.get('dates'), seen)
             for n, sample in enumerate(samples):
+                if self.keep_valid:
+                    sample.set_metainfo(dict(valid_pixels={
+                        name: mask[n] for name, mask in pixels.items()}))
                 sizes = {
                     name: tuple(tensors[n].shape[-2:])
                     for name, tensors in images.items() if len(tensors[n])

@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmskysense.registry import MODELS
+from mmskysense.utils.part_checkpoint import start_from_checkpoint
 
 from ..across_processes import gather_over_processes
 
@@ -46,7 +47,8 @@ class GeoContextPrototypes(BaseModule):
         temperature: Of the assignment of places to prototypes.
         sinkhorn_iterations: Rounds of Sinkhorn-Knopp.
         max_places: Places of a view, evenly spread, that move prototypes.
-        init_cfg: mmengine's initialisation config.
+        init_cfg: ``dict(type='Pretrained', checkpoint=FILE, prefix=...)``,
+            loaded strictly, or None.
     """
 
     prototypes: Tensor
@@ -108,6 +110,7 @@ class GeoContextPrototypes(BaseModule):
             own, context = self.join.weight.chunk(2, dim=1)
             own.copy_(torch.eye(self.embed_dims))
             context.mul_(0.1)
+        start_from_checkpoint(self)
         self._is_init = True
 
     def region(self, locations: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmskysense.registry import MODELS
 from mmskysense.sensors import get_sensors
+from mmskysense.utils.part_checkpoint import start_from_checkpoint
 
 from .masked_resize import masked_resize, place_validity
 from .sequence_layer import MaskedSequenceLayer
@@ -48,7 +49,8 @@ class MultiModalTemporalFusion(BaseModule):
         resample: ``'bilinear'``, ``'nearest'`` or ``'learned'``
             (:class:`UpHead`), for maps coarser than the grid.
         with_cp: Recompute layers in the backward pass to save memory.
-        init_cfg: mmengine's initialisation config.
+        init_cfg: ``dict(type='Pretrained', checkpoint=FILE, prefix=...)``,
+            loaded strictly, or None.
 
     Example:
         >>> import torch
@@ -114,6 +116,7 @@ class MultiModalTemporalFusion(BaseModule):
         nn.init.trunc_normal_(self.fusion_token, std=0.02)
         if self.up_head is not None:
             self.up_head.init_weights()
+        start_from_checkpoint(self)
         self._is_init = True
 
     def forward(self,

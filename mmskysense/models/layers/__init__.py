@@ -3,7 +3,13 @@
 
 from .attention import attend
 from .feed_forward import FeedForward
-from .moe import MixtureOfExperts, balance_loss, router_z_loss
+from .moe import (
+    MixtureOfExperts,
+    balance_loss,
+    router_z_loss,
+    share_balance,
+    take_choices,
+)
 from .patch_merging import AdaptivePatchMerging
 from .prompts import ModalityPrompts
 from .rotary import RotaryPosition2D, rotate
@@ -16,5 +22,5 @@ __all__ = [
     'AdaptivePatchMerging', 'FeedForward', 'GlobalBlock', 'MixtureOfExperts',
     'ModalityPrompts', 'RotaryPosition2D', 'SwinV2Block', 'Tokenizer',
     'WavelengthTokenizer', 'attend', 'balance_loss', 'rotate',
-    'router_z_loss'
+    'router_z_loss', 'share_balance', 'take_choices'
 ]

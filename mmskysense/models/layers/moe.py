@@ -174,8 +174,10 @@ class MixtureOfExperts(nn.Module):
     knowing of it, and is not part of the host's logged loss. Its gradient is
     not scaled along with the host's loss: use bfloat16, not float16 with loss
     scaling, and divide ``balance_weight`` by the steps of gradient
-    accumulation. A dense checkpoint loads into it: every expert becomes a
-    copy of the dense network.
+    accumulation. Where a step has several forward passes, of sensors or of
+    kinds of views, each is balanced by itself and ``passes`` shares the
+    weight among them (ours). A dense checkpoint loads into it: every expert
+    becomes a copy of the dense network.
 
     Args:
         embed_dims: Width of a token.
@@ -186,8 +188,11 @@ class MixtureOfExperts(nn.Module):
         z_weight: Weight of :func:`router_z_loss`; 0 switches it off.
 
     Attributes:
+        passes: Forward passes of a step, see :func:`share_balance`.
         last_load: Share of the choices of each expert in the last forward
             pass (num_experts,), or ``None`` before the first.
+        choices: Choices of each expert in all training passes since
+            :func:`take_choices` (num_experts,), or ``None``.
         record_assignment: Whether to keep ``last_assignment``.
         last_assignment: First choice of each token (L,), int64.
     """
@@ -205,7 +210,9 @@ class MixtureOfExperts(nn.Module):
         self.z_weight = z_weight
         self.router = Router(embed_dims, num_experts, top_k)
         self.experts = Experts(num_experts, embed_dims, hidden_dims)
+        self.passes = 1
         self.last_load: Tensor | None = None
+        self.choices: Tensor | None = None
         self.last_assignment: Tensor | None = None
         self.record_assignment = False
 
@@ -237,6 +244,8 @@ class MixtureOfExperts(nn.Module):
         if self.record_assignment:
             self.last_assignment = expert[:, 0].detach()
         if self.training and torch.is_grad_enabled() and len(x):
+            self.choices = load.clone() if self.choices is None \
+                else self.choices + load
             output = self._attach_losses(output, logits, load)
         return output.view(shape)
 
@@ -247,6 +256,7 @@ class MixtureOfExperts(nn.Module):
             loss = loss + self.balance_weight * balance_loss(logits, load)
         if self.z_weight:
             loss = loss + self.z_weight * router_z_loss(logits)
+        loss = loss / self.passes
         return _AttachLoss.apply(output, loss) if loss.requires_grad \
             else output
 
@@ -277,3 +287,25 @@ class MixtureOfExperts(nn.Module):
             state_dict.setdefault(prefix + 'router.gate.weight',
                                   self.router.gate.weight.detach().clone())
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def share_balance(module: nn.Module, passes: int) -> None:
+    """Let the balance losses of all mixtures act once a step.
+
+    Args:
+        module: Holds any number of :class:`MixtureOfExperts`.
+        passes: Forward passes of a step, at least 1.
+    """
+    for part in module.modules():
+        if isinstance(part, MixtureOfExperts):
+            part.passes = passes
+
+
+def take_choices(module: nn.Module) -> list[Tensor]:
+    """Choices (num_experts,) of each mixture since the last call."""
+    taken = []
+    for part in module.modules():
+        if isinstance(part, MixtureOfExperts) and part.choices is not None:
+            taken.append(part.choices)
+            part.choices = None
+    return taken

@@ -1,6 +1,7 @@
 # Copyright (c) mmskysense contributors. Licensed under Apache-2.0.
 """Views through encoder and fusion: what every term of the loss looks at."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from mmskysense.structures import ViewBatch
 
 from ..fusion.masked_resize import place_validity
+from .masked_mean import masked_mean
 from .source_contrast import FUSED
 from .view_geometry import WHOLE, Extent, map_extent
 
@@ -79,6 +81,7 @@ def encode_views(branch: nn.ModuleDict, views: ViewBatch) -> EncodedViews:
     dates = {s: views.dates[s].flatten(0, 1) for s in images}
     backbone, fusion = branch['backbone'], branch['fusion']
     maps = {s: levels[-1] for s, levels in backbone(images).items()}
+    _check_grids(backbone, maps, images)
     fused, measured = fusion(maps, dates, valid, return_measured=True)
     without_context = None
     if 'geo_context' in branch:
@@ -93,7 +96,7 @@ def encode_views(branch: nn.ModuleDict, views: ViewBatch) -> EncodedViews:
         size = tuple(level.shape[-2:])
         places = place_validity(valid[sensor].flatten(0, 1), size).unflatten(
             0, level.shape[:2])
-        mean, any_valid = _masked_mean(level, places)
+        mean, any_valid = masked_mean(level, places)
         pooled[sensor] = mean.unflatten(0, shape)
         seen[sensor] = any_valid.unflatten(0, shape)
         sources[sensor] = SourceMaps(
@@ -101,7 +104,7 @@ def encode_views(branch: nn.ModuleDict, views: ViewBatch) -> EncodedViews:
             views.dates[sensor],
             map_extent(size, backbone.stride(3, sensor),
                        tuple(images[sensor].shape[-2:])))
-    pooled[FUSED] = _masked_mean(fused[:, None], measured[:, None])[
+    pooled[FUSED] = masked_mean(fused[:, None], measured[:, None])[
         0].unflatten(0, shape)
     seen[FUSED] = torch.stack(list(seen.values())).any(0)
     sources[FUSED] = SourceMaps(
@@ -113,17 +116,25 @@ def encode_views(branch: nn.ModuleDict, views: ViewBatch) -> EncodedViews:
                         without_context)
 
 
-def _masked_mean(maps: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean over measured dates and places.
+def _check_grids(backbone: nn.Module, maps: Mapping[str, Tensor],
+                 images: Mapping[str, Tensor]) -> None:
+    """Refuse sensors whose maps do not end on the same ground.
 
-    Args:
-        maps: (B, T, C, h, w).
-        places: bool (B, T, h, w).
-
-    Returns:
-        Features (B, C), 0 where nothing was measured, and bool (B,).
+    The fusion lays them on one grid edge to edge: with sides that are no
+    multiple of the stride, places would show other ground than they say. A
+    single place shows the whole view at any stride.
     """
-    weight = places.to(maps.dtype)
-    total = weight.sum((1, 2, 3))
-    mean = torch.einsum('bthw,btchw->bc', weight, maps)
-    return mean / total.clamp(min=1)[:, None], total > 0
+    extents = {}
+    for sensor, level in maps.items():
+        height, width = level.shape[-2:]
+        x, y = map_extent((height, width), backbone.stride(3, sensor),
+                          tuple(images[sensor].shape[-2:]))
+        extents[sensor] = (1.0 if width == 1 else x,
+                           1.0 if height == 1 else y)
+    if len(set(extents.values())) > 1:
+        raise ValueError('views of several sensors must end where their maps '
+                         'do: ' + ', '.join(
+                             f"'{s}' has {images[s].shape[-2]} x "
+                             f'{images[s].shape[-1]} pixels at a stride of '
+                             f'{backbone.stride(3, s)}' for s in maps)
+                         + "; make the views' sizes multiples of the strides")

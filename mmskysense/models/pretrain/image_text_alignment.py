@@ -10,6 +10,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmskysense.registry import MODELS
+from mmskysense.utils.part_checkpoint import start_from_checkpoint
 
 from ..across_processes import weighted_mean
 from .class_names import read_class_table
@@ -41,7 +42,8 @@ class ImageTextAlignment(BaseModule):
         learnable: Whether the table is learned; one from a file is then only
             the start.
         embed_dims: Width of a learned table without a file.
-        init_cfg: mmengine's initialisation config.
+        init_cfg: ``dict(type='Pretrained', checkpoint=FILE, prefix=...)``,
+            loaded strictly, or None.
 
     Attributes:
         encoder: Who made the embeddings: the file's word for it,
@@ -69,6 +71,10 @@ class ImageTextAlignment(BaseModule):
                 raise ValueError(
                     f'num_classes={num_classes}, but {table} has '
                     f'{len(content.names)} classes: {content.names}')
+            if len(content.names) > UNLABELLED:
+                raise ValueError(
+                    f'{table} has {len(content.names)} classes, expected at '
+                    f'most {UNLABELLED} ({UNLABELLED} means unlabelled)')
             self.encoder = content.encoder
             embeddings = torch.from_numpy(content.embeddings)
         elif num_classes is None or not 2 <= num_classes <= UNLABELLED:
@@ -98,6 +104,7 @@ class ImageTextAlignment(BaseModule):
         """Glorot uniform weights, zero bias; the table stays as it is."""
         nn.init.xavier_uniform_(self.projection.weight)
         nn.init.zeros_(self.projection.bias)
+        start_from_checkpoint(self)
         self._is_init = True
 
     def forward(self, fused: Tensor) -> Tensor:

@@ -102,6 +102,12 @@ class ObjectContrast(SourceContrast):
             The student's centres (B, M, C), with gradient, the teacher's
             (B, M, C) and bool (B, M), False for clusters that do not exist.
         """
+        # Cosines of places that look alike need more than bfloat16.
+        with torch.autocast(places.student.device.type, enabled=False):
+            return self._centres(places)
+
+    def _centres(self, places: SharedPlaces
+                 ) -> tuple[Tensor, Tensor, Tensor]:
         weight = places.shared.float()
         with torch.no_grad():
             unit = _centred(places.teacher.float(), weight)

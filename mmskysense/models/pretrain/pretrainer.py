@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from mmskysense.registry import MODELS
 from mmskysense.structures import ViewBatch
+from mmskysense.utils.part_checkpoint import start_from_checkpoint
 
 from . import terms
 from .batch_views import student_views, teacher_views
 from .encoded_views import EncodedViews, encode_views
+from .masked_mean import masked_mean
 from .teacher_features import teacher_features
 
 #: The default weights. The paper does not publish its a, b, c: ours.
@@ -59,7 +61,8 @@ class SkySenseV2Pretrainer(BaseModel):
             them (ours; the paper's number is not published).
         teacher_temperature: Until a hook sets another.
         data_preprocessor: Config of :class:`MultiSensorDataPreprocessor`.
-        init_cfg: mmengine's initialisation config.
+        init_cfg: ``dict(type='Pretrained', checkpoint=FILE)`` of a whole
+            pre-training, loaded strictly, or None.
 
     Attributes:
         collect_statistics: Fill ``statistics`` in the next forward pass.
@@ -87,6 +90,8 @@ class SkySenseV2Pretrainer(BaseModel):
                  data_preprocessor: dict | nn.Module | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
+        if hasattr(self.data_preprocessor, 'keep_valid'):
+            self.data_preprocessor.keep_valid = True
         unknown = sorted(set(loss_weights or {}) - set(_WEIGHTS))
         if unknown:
             raise ValueError(f'loss_weights has {unknown}, expected some of '
@@ -128,6 +133,7 @@ class SkySenseV2Pretrainer(BaseModel):
         for part in self.student.values():
             part.init_weights()
         self.teacher.load_state_dict(self.student.state_dict())
+        start_from_checkpoint(self)
         self._is_init = True
 
     def train(self, mode: bool = True) -> 'SkySenseV2Pretrainer':
@@ -162,7 +168,7 @@ class SkySenseV2Pretrainer(BaseModel):
             inputs: For ``'loss'``: dict(global=ViewBatch, local=ViewBatch).
                 Otherwise sensor -> float32 (N, T, C, H, W), normalised.
             data_samples: For features: with the meta information ``dates``
-                and ``valid_dates`` (sensor -> (T,)) of the preprocessor,
+                and ``valid_pixels`` (sensor -> (T, H, W)) of the preprocessor,
                 and ``location`` (longitude, latitude) for geo-context.
             mode: ``'loss'``, ``'tensor'`` or ``'predict'``.
 
@@ -170,9 +176,10 @@ class SkySenseV2Pretrainer(BaseModel):
             ``'loss'``: scalars, weighted, of the heads that there are:
             ``loss_qsacl``, ``loss_image``, ``loss_pixel``, ``loss_object``,
             ``loss_text``; and ``loss_koleo``. ``'tensor'``: the teacher's
-            ``sensors`` (sensor -> (N, T, C, h, w)) and ``fused``
-            (N, D, h, w). ``'predict'``: a data sample for each tile with
-            ``feature`` (D,), the teacher's mean fused feature.
+            ``sensors`` (sensor -> (N, T, C, h, w)), ``fused``
+            (N, D, h, w) and ``measured`` (N, h, w). ``'predict'``: a data
+            sample for each tile with ``feature`` (D,), the teacher's mean
+            fused feature of measured places.
 
         Raises:
             ValueError: Unknown mode, or views missing.
@@ -185,7 +192,8 @@ class SkySenseV2Pretrainer(BaseModel):
         features = teacher_features(self.teacher, inputs, data_samples)
         if mode == 'tensor':
             return features
-        pooled = features['fused'].mean((2, 3))
+        pooled, _ = masked_mean(features['fused'][:, None],
+                                features['measured'][:, None])
         results = list(data_samples or
                        [BaseDataElement() for _ in range(len(pooled))])
         for sample, feature in zip(results, pooled, strict=True):
@@ -196,6 +204,7 @@ class SkySenseV2Pretrainer(BaseModel):
         """See :meth:`forward`."""
         heads, temperature = self.student, self.teacher_temperature
         views = student_views(inputs, heads)
+        heads['backbone'].passes_per_step = len(views)
         student = {k: self.encode(heads, v) for k, v in views.items()}
         with torch.no_grad():
             teacher = {k: self.encode(self.teacher, v)

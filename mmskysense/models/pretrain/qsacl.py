@@ -8,6 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmskysense.registry import MODELS
+from mmskysense.utils.part_checkpoint import start_from_checkpoint
 
 from ..across_processes import weighted_mean
 from .projection_head import ProjectionHead
@@ -40,7 +41,8 @@ class QSACLHead(BaseModule):
         sinkhorn_iterations: Rounds of Sinkhorn-Knopp.
         batch_norm: Of the projection head, for each query on its own, see
             :class:`ProjectionHead`.
-        init_cfg: mmengine's initialisation config.
+        init_cfg: ``dict(type='Pretrained', checkpoint=FILE, prefix=...)``,
+            loaded strictly, or None.
 
     Example:
         >>> import torch
@@ -80,6 +82,7 @@ class QSACLHead(BaseModule):
         """Start decoder and projection head."""
         self.decoder.init_weights()
         self.projection.init_weights()
+        start_from_checkpoint(self)
         self._is_init = True
 
     def forward(self, fused: Tensor, return_attention: bool = False,

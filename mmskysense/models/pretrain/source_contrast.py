@@ -7,6 +7,8 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmskysense.utils.part_checkpoint import start_from_checkpoint
+
 from ..across_processes import sum_over_processes, weighted_mean
 from .projection_head import ProjectionHead
 from .self_distillation import self_distillation
@@ -36,7 +38,8 @@ class SourceContrast(BaseModule):
         student_temperature: Temperature of the student.
         sinkhorn_iterations: Rounds of Sinkhorn-Knopp.
         batch_norm: Of the projection heads, see :class:`ProjectionHead`.
-        init_cfg: mmengine's initialisation config.
+        init_cfg: ``dict(type='Pretrained', checkpoint=FILE, prefix=...)``,
+            loaded strictly, or None.
     """
 
     def __init__(self,
@@ -68,6 +71,7 @@ class SourceContrast(BaseModule):
         """Start the projection heads."""
         for head in self.heads.values():
             head.init_weights()
+        start_from_checkpoint(self)
         self._is_init = True
 
     def forward(self, features: Mapping[str, Tensor],

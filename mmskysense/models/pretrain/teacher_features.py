@@ -20,18 +20,22 @@ def teacher_features(
     Args:
         branch: The teacher (or the student).
         inputs: Sensor -> float32 (N, T, C, H, W), normalised.
-        data_samples: Optional, with the meta information ``dates`` and
+        data_samples: Optional, with the meta information ``dates`` (sensor
+            -> (T,)), ``valid_pixels`` (sensor -> (T, H, W)) or
             ``valid_dates`` (sensor -> (T,)) and ``location`` (longitude,
             latitude in degrees); what is missing is unknown.
 
     Returns:
-        ``sensors``: sensor -> (N, T, C, h, w); ``fused``: (N, D, h, w).
+        ``sensors``: sensor -> (N, T, C, h, w); ``fused``: (N, D, h, w);
+        ``measured``: bool (N, h, w), places with a measured pixel.
     """
     maps = {s: levels[-1] for s, levels in
             branch['backbone'](inputs).items()}
     dates: dict[str, Tensor] = {}
     valid: dict[str, Tensor] = {}
-    for name, target in (('dates', dates), ('valid_dates', valid)):
+    # By pixel after by date: the finer one counts.
+    for name, target in (('dates', dates), ('valid_dates', valid),
+                         ('valid_pixels', valid)):
         if data_samples and name in data_samples[0].metainfo_keys():
             target.update({
                 sensor: torch.stack([
@@ -40,7 +44,8 @@ def teacher_features(
                 ]).to(level.device)
                 for sensor, level in maps.items()
             })
-    fused = branch['fusion'](maps, dates, valid)
+    fused, measured = branch['fusion'](maps, dates, valid,
+                                       return_measured=True)
     if 'geo_context' in branch:
         locations = None
         if data_samples:
@@ -49,4 +54,4 @@ def teacher_features(
                 for sample in data_samples
             ], device=fused.device)
         fused = branch['geo_context'](fused, locations)
-    return dict(sensors=maps, fused=fused)
+    return dict(sensors=maps, fused=fused, measured=measured)

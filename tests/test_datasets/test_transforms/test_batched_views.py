@@ -238,3 +238,62 @@ def test_refusals():
                  data_samples=None)
     with pytest.raises(ValueError, match='need each other: found views'):
         with_views(views)
+
+
+def test_the_first_box_with_enough_ground_is_taken_not_the_fullest():
+    tiles = batch()['inputs']['tile']
+    for name in SIZES:
+        side = tiles.valid[name].shape[-1]
+        tiles.valid[name][..., side // 2:] = False
+    # Half measured, nothing, 60 % and all of it.
+    boxes = torch.tensor([[0.25, 0.0, 0.75, 1.0], [0.5, 0.0, 1.0, 1.0],
+                          [0.2, 0.0, 0.7, 1.0], [0.0, 0.0, 0.5, 1.0]])
+    count = tiles.batch_size
+    given = boxes[:, None, None].expand(-1, 1, count, -1)
+    for least, wanted in ((0.5, 0), (0.55, 2), (0.9, 3)):
+        chosen = BatchedMultiCropViews(SIZES, min_valid=least)._choose(
+            tiles, given)
+        assert torch.equal(chosen, boxes[wanted].expand(1, count, -1))
+    none = BatchedMultiCropViews(SIZES, min_valid=0.9)._choose(
+        tiles, given[:3])
+    assert torch.equal(none, boxes[2].expand(1, count, -1))
+
+
+@pytest.mark.parametrize('tile_ratio', [3.0, 0.25])
+def test_shapes_are_those_on_the_ground_of_a_long_tile(tile_ratio):
+    torch.manual_seed(0)
+    np.random.seed(0)
+    scale, ratios = (0.02, 0.1), (0.75, 4 / 3)
+    boxes = BatchedMultiCropViews(SIZES, aspect_ratio=ratios).random_boxes(
+        (500, ), scale, tile_ratio=tile_ratio).numpy()
+    one = MultiCropViews(SIZES, aspect_ratio=ratios)
+    drawn = np.array([one.random_box(scale, tile_ratio)
+                      for _ in range(500)])
+    for found in (boxes, drawn):
+        width, height = (found[:, 2:] - found[:, :2]).T
+        ground = width / height * tile_ratio
+        assert ground.min() > 0.749 and ground.max() < 1.334
+        assert (width * height).min() > 0.0199
+
+
+def test_views_of_a_long_tile_are_not_squeezed():
+    np.random.seed(0)
+    torch.manual_seed(0)
+    options = dict(sizes=dict(hr_rgb=(16, 8)), global_scale=(0.05, 0.1),
+                   local_scale=(0.05, 0.1), aspect_ratio=(1.0, 1.0))
+    images = np.zeros((1, 3, 20, 60), np.float32)
+    results = dict(images=dict(hr_rgb=images),
+                   valid=dict(hr_rgb=np.ones((1, 20, 60), bool)),
+                   dates=dict(hr_rgb=np.zeros(1, np.int64)))
+    boxes = [view['box'] for view in MultiCropViews(**options).transform(
+        results)['local_views']]
+    whole = ViewBatch(
+        dict(hr_rgb=torch.from_numpy(images)[None, None]),
+        dict(hr_rgb=torch.ones(1, 1, 1, 20, 60, dtype=torch.bool)),
+        dict(hr_rgb=torch.zeros(1, 1, 1, dtype=torch.int64)),
+        torch.tensor([[[0.0, 0.0, 1.0, 1.0]]]),
+        torch.zeros(1, 1, 2, dtype=torch.bool))
+    boxes += list(BatchedMultiCropViews(**options)(whole)['local'].boxes[
+        :, 0].numpy())
+    for x0, y0, x1, y1 in boxes:
+        assert 60 * (x1 - x0) == pytest.approx(20 * (y1 - y0), rel=1e-4)

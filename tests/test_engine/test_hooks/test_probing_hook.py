@@ -87,7 +87,9 @@ def train(work_dir, hooks, model=None, iterations=5):
         default_hooks=dict(logger=dict(type='LoggerHook', interval=1)),
         custom_hooks=hooks, default_scope='mmskysense',
         log_processor=dict(by_epoch=False),
-        randomness=dict(seed=0), experiment_name=work_dir.name)
+        randomness=dict(seed=0),
+        # Runs of one name in one second would share their history.
+        experiment_name=f'{work_dir.parent.name}-{work_dir.name}')
     runner.train()
     lines = next(work_dir.glob('*/vis_data/scalars.json')).read_text()
     return runner, [json.loads(line) for line in lines.splitlines()]
@@ -210,3 +212,11 @@ def test_refusals(tmp_path, scenes):
     with pytest.raises(FileNotFoundError, match='nowhere'):
         train(tmp_path / 'missing', [ProbingHook(
             **{**scenes, 'train_list': 'nowhere.txt'})], None, 1)
+    for options, error in ((dict(sensor='sentinel9'), KeyError),
+                           (dict(features='stagez'), ValueError),
+                           (dict(pooling='max'), ValueError)):
+        name, = options.values()
+        # Before the first iteration, not at the first probe.
+        with pytest.raises(error, match=name):
+            train(tmp_path / name, [ProbingHook(
+                **scenes, interval=100, at_start=False, **options)], None, 1)

@@ -18,6 +18,7 @@ from mmskysense.engine.hooks.pretrain_monitor import (
     find_collapse,
 )
 from mmskysense.engine.hooks.schedules import cosine, linear_warmup
+from mmskysense.models.layers import MixtureOfExperts
 from mmskysense.models.pretrain import ProjectionHead
 
 HEALTHY = dict(
@@ -283,17 +284,20 @@ def test_watch_forgets_what_it_has_checked():
 
 
 def test_expert_load():
-    class Mixture(nn.Module):
-        last_load = torch.tensor([0.7, 0.1, 0.2])
-
-    load = expert_load(nn.Sequential(Mixture(), nn.Linear(1, 1)))
+    mixture = MixtureOfExperts(4, 8, num_experts=3)
+    # Two passes of a step: neither alone is what the step did.
+    mixture.choices = torch.tensor([6, 0, 2]) + torch.tensor([1, 1, 0])
+    load = expert_load(nn.Sequential(mixture, nn.Linear(1, 1)))
     assert float(load['moe_max_load']) == pytest.approx(0.7)
     assert float(load['moe_min_load']) == pytest.approx(0.1)
+    assert mixture.choices is None
     assert expert_load(nn.Linear(1, 1)) == {}
 
 
 @pytest.mark.parametrize('options', [
     dict(interval=0), dict(momentum=(0.9, 1.1)),
+    dict(teacher_temperature_iters=-1), dict(warn_after=-1),
+    dict(freeze_prototypes_iters=-1), dict(teacher_temperature=(0.02, 0.04)),
     dict(teacher_temperature=(0.0, 0.1))])
 def test_refuses(options):
     with pytest.raises(ValueError, match=next(iter(options))):

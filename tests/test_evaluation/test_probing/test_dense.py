@@ -151,3 +151,26 @@ def test_colour_maps(coloured, tmp_path):
     assert picture[16, 16].argmax() == 2 and picture[16, -16].argmax() == 0
     assert np.abs(picture[48, 16].astype(int) - picture[48, -16]).max() > 40
     assert not list(out.parent.glob('*.part'))
+
+
+@pytest.mark.parametrize('factor', [2, 0.5])
+def test_labels_from_before_images_were_resized(factor):
+    """As mmseg's pipelines have it: Resize before LoadAnnotations."""
+
+    def resized(samples):
+        for sample in samples:
+            sample['inputs'] = nn.functional.interpolate(
+                sample['inputs'][None], scale_factor=factor)[0]
+            sample['data_samples'].set_metainfo(
+                dict(img_shape=tuple(sample['inputs'].shape[-2:])))
+        return samples
+
+    results = [
+        probe_segmentation(
+            QuarterSize(), change(scenes(6, 0)), change(scenes(4, 1)),
+            MultiSensorDataPreprocessor(pad_size_divisor=32), CLASSES,
+            DenseOptions(pixels=1500)) for change in (list, resized)]
+    # Blocks of 8 pixels have 2 x 2, or at half the size one feature each.
+    assert results[1]['miou'] > (0.85 if factor > 1 else 0.6)
+    if factor > 1:
+        assert results[1]['miou'] >= results[0]['miou']

@@ -87,3 +87,11 @@ def test_refusals(sets):
     with pytest.raises(ValueError, match='not finite'):
         probe_images(maker(MeanColour(float('nan'))), *sets,
                      ProbeOptions('linear'))
+
+
+@pytest.mark.parametrize('options', [
+    dict(k=0), dict(image_size=0), dict(batch_size=0), dict(fraction=0.0),
+    dict(fraction=1.5), dict(temperature=0.0)])
+def test_numbers_out_of_range_are_refused_at_once(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        ProbeOptions(**options)

@@ -10,6 +10,8 @@ from mmskysense.models.layers import (
     MixtureOfExperts,
     balance_loss,
     router_z_loss,
+    share_balance,
+    take_choices,
 )
 
 
@@ -137,3 +139,29 @@ def test_dense_checkpoint_makes_every_expert_a_copy() -> None:
 def test_top_k_beyond_the_experts_is_refused() -> None:
     with pytest.raises(ValueError, match='top_k=5'):
         MixtureOfExperts(16, 64, num_experts=4, top_k=5)
+
+
+def test_passes_of_a_step_share_the_weight_of_the_balance() -> None:
+    mixture = _mixture(balance_weight=0.5, z_weight=0.1)
+    parts = torch.randn(3, 64, 16).unbind()
+    for part in parts:
+        (mixture(part) * 0).sum().backward()
+    each = mixture.router.gate.weight.grad.clone()
+    mixture.zero_grad()
+    share_balance(torch.nn.Sequential(mixture), 3)
+    for part in parts:
+        (mixture(part) * 0).sum().backward()
+    torch.testing.assert_close(mixture.router.gate.weight.grad, each / 3)
+
+
+def test_choices_of_all_training_passes_are_taken_once() -> None:
+    mixture = _mixture()
+    mixture.record_assignment = True
+    wanted = torch.zeros(4, dtype=torch.int64)
+    for count in (20, 30):
+        mixture(torch.randn(count, 16))
+        wanted += torch.bincount(mixture.last_assignment, minlength=4)
+    mixture.eval()(torch.randn(99, 16))
+    taken, = take_choices(torch.nn.Sequential(mixture))
+    assert taken.tolist() == wanted.tolist()
+    assert take_choices(mixture) == []

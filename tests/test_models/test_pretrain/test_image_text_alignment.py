@@ -196,3 +196,10 @@ def test_files_that_are_no_tables(tmp_path):
         read_class_table(path)
     with pytest.raises(ValueError, match='ends in .npz'):
         write_class_table(tmp_path / 'names.csv', NAMES, np.eye(4), 'x')
+
+
+def test_more_classes_than_a_label_raster_can_hold_are_refused(tmp_path):
+    path = tmp_path / 'many.npz'
+    write_class_table(path, [str(n) for n in range(256)], np.eye(256), 'x')
+    with pytest.raises(ValueError, match='many.npz has 256 classes'):
+        ImageTextAlignment(8, table=path)

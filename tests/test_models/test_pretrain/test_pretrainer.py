@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.structures import BaseDataElement
 
+from mmskysense.models.layers import MixtureOfExperts
 from mmskysense.models.pretrain import self_distillation
 from mmskysense.models.pretrain.batch_views import first_views
 from mmskysense.registry import MODELS
@@ -259,6 +260,70 @@ def test_features_are_the_teachers(parts):
         features['fused'].mean((2, 3)))
 
 
+def test_predicted_features_are_of_measured_ground_as_in_training(parts):
+    config = dict(parts.config(SENSORS), data_preprocessor=dict(
+        type='mmskysense.MultiSensorDataPreprocessor', sensors=SENSORS))
+    torch.manual_seed(0)
+    model = MODELS.build(config)
+    model.init_weights()
+    model.eval()
+    image = torch.rand(1, 3, 64, 64) * 255
+    valid = torch.zeros(1, 64, 64, dtype=torch.bool)
+    valid[:, :32, :32] = True
+    data = model.data_preprocessor(dict(
+        inputs=dict(images=dict(hr_rgb=[image]), valid=dict(hr_rgb=[valid]),
+                    dates=dict(hr_rgb=[torch.zeros(1, dtype=torch.int64)])),
+        data_samples=[BaseDataElement()]))
+    pixels = data['inputs']['hr_rgb']
+    views = ViewBatch(
+        dict(hr_rgb=pixels[None]), dict(hr_rgb=valid[None, None]),
+        dict(hr_rgb=torch.zeros(1, 1, 1, dtype=torch.int64)),
+        torch.tensor([[[0.0, 0.0, 1.0, 1.0]]]),
+        torch.zeros(1, 1, 2, dtype=torch.bool))
+    with torch.no_grad():
+        sample, = model(**data, mode='predict')
+        measured = model(**data, mode='tensor')['measured']
+        encoded = model.encode(model.teacher, views)
+    assert measured[0].tolist() == [[True, False], [False, False]]
+    torch.testing.assert_close(sample.feature, encoded.pooled['fused'][0, 0])
+
+
+def test_maps_reach_beyond_views_that_end_within_a_place(parts):
+    model = build(parts)
+    views = parts.views(('hr_rgb', ), 0)
+    cut = replace(
+        views,
+        images=dict(hr_rgb=views.images['hr_rgb'][..., :36, :40]),
+        valid=dict(hr_rgb=views.valid['hr_rgb'][..., :36, :40]))
+    with torch.no_grad():
+        sources = model.encode(model.student, cut).sources
+    for source in ('hr_rgb', 'fused'):
+        # Two places of 32 pixels each way, of 40 pixels across, 36 down.
+        assert sources[source].maps.shape[-2:] == (2, 2)
+        assert sources[source].extent == (64 / 40, 64 / 36)
+
+
+def test_sensors_whose_maps_end_on_other_ground_are_refused(parts):
+    model = build(parts)
+    views = parts.views(('hr_rgb', 's2_l2a'), 0)
+    images, valid = dict(views.images), dict(views.valid)
+    images['hr_rgb'] = images['hr_rgb'][..., :40, :40]
+    valid['hr_rgb'] = valid['hr_rgb'][..., :40, :40]
+    with pytest.raises(ValueError, match="40 x 40 pixels at a stride of 32"):
+        model.encode(model.student, replace(views, images=images,
+                                            valid=valid))
+
+
+def test_passes_share_the_balance_of_experts(parts):
+    config = parts.config(SENSORS, moe=dict(num_experts=2, blocks=1))
+    model = MODELS.build(config)
+    model(parts.inputs(SENSORS), mode='loss')
+    passes = {module.passes for module in model.student.modules()
+              if isinstance(module, MixtureOfExperts)}
+    # Global and local views of three sensors.
+    assert passes == {6}
+
+
 def test_statistics_only_when_asked(parts):
     model = build(parts)
     inputs = parts.inputs(SENSORS)
@@ -363,9 +428,14 @@ def test_geo_context_moves_once_a_step_and_the_teacher_follows(parts):
     inputs = parts.inputs(SENSORS, batch=3)
     calls = []
     real = own.update
-    own.update = lambda *args: (calls.append(len(args[0])), real(*args))
+    own.update = lambda *args: (calls.append(args[0]), real(*args))
+    with torch.no_grad():
+        seen = model.encode(model.teacher, inputs['global'])
     model(inputs, mode='loss')
-    assert calls == [2 * 3]  # global views of three tiles
+    assert [len(maps) for maps in calls] == [2 * 3]  # global views, 3 tiles
+    # Not of what prototypes have been added to: they would feed themselves.
+    torch.testing.assert_close(calls[0], seen.without_context)
+    assert not torch.allclose(calls[0], seen.fused)
     region = own.region(inputs['global'].locations)
     moved = (own.prototypes != before).flatten(1).any(1)
     assert moved[region[:2]].all() and moved.sum() == 2
