@@ -19,9 +19,10 @@ METAFILE = ROOT / 'configs/released/metafile.yml'
 RELEASED = [model for model in yaml.safe_load(METAFILE.read_text())['Models']
             if model.get('Weights')]
 MEGABYTE = 10**6
-NAME = 'skysense_v2_tiny_1xb64-2500_eurosat-rgb-64x64'
+NAME = 'skysense_v2_tiny_1xb64-{}_eurosat-rgb-64x64_{}'
 # The second starts from the first.
-RECORDS = {NAME: 'released', f'{NAME}_continued': 'continued'}
+RECORDS = {NAME.format(2500, 'continued'): 'continued',
+           NAME.format(1300, 'zoomed'): 'zoomed'}
 
 
 def test_there_are_some():

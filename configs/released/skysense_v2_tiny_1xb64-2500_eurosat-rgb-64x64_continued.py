@@ -8,6 +8,7 @@ model = dict(
     backbone=dict(
         init_cfg=dict(
             type='Pretrained',
+            # Not in the tree any more: the first run makes it.
             checkpoint='weights/'
             'skysense_v2_tiny_1xb64-2500_eurosat-rgb-64x64.pth')),
     qsacl_head=dict(batch_norm=True),

@@ -58,8 +58,8 @@ def wheel(checkout):
 def test_wheel_is_complete(wheel):
     names = set(wheel.namelist())
     for expected in ('mmskysense/py.typed', 'mmskysense/.mim/model-index.yml',
-                     'mmskysense/.mim/weights/skysense_v2_tiny_1xb64-2500_'
-                     'eurosat-rgb-64x64.pth',
+                     'mmskysense/.mim/weights/skysense_v2_tiny_1xb64-1300_'
+                     'eurosat-rgb-64x64_zoomed.pth',
                      'mmskysense/.mim/tools/train.py',
                      'mmskysense/.mim/tools/dist_train.sh',
                      'mmskysense/.mim/configs/_base_/default_runtime.py',
