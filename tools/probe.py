@@ -39,10 +39,8 @@ from mmskysense.utils.precision import tell_emulated_bfloat16
 #: How the figures of a record are called.
 FIGURES = dict(top1='top-1', map='mAP')
 #: What says nothing when every pixel of a segmentation set is classified.
-DEFAULTS = dict(
-    image_size=None, batch_size=64, each=False, standardise=False, seeds=1,
-    maps=None, pooling='mean', k=20, temperature=0.07, plain=False)
-UNUSED_OF_PIXELS = tuple(DEFAULTS)
+UNUSED_OF_PIXELS = ('image_size', 'batch_size', 'each', 'standardise',
+                    'seeds', 'maps', 'pooling', 'k', 'temperature', 'plain')
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -193,8 +191,9 @@ def probe_pixels(args: argparse.Namespace, source: Config,
     """Probe a segmentation set."""
     if args.method != 'linear':
         raise ValueError('a segmentation set is probed with --method linear')
+    default = parse_args([args.config, args.checkpoint])
     for name in UNUSED_OF_PIXELS:
-        if getattr(args, name) != DEFAULTS[name]:
+        if getattr(args, name) != getattr(default, name):
             raise ValueError(
                 f'--{name.replace("_", "-")} has no effect on a segmentation '
                 'set, whose images pass one by one as its test pipeline '

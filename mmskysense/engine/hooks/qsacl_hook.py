@@ -36,7 +36,7 @@ class QSACLHook(Hook):
     run continues exactly. Default values are ours (spec section 3).
 
     Args:
-        teacher_temperature: First and last value; linear.
+        teacher_temperature: First and last value, each 0.03 or more; linear.
         teacher_temperature_iters: Length of that ramp.
         momentum: First and last EMA momentum; cosine over the whole run.
             The teacher moves only after an iteration in which the
